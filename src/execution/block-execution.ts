@@ -1,0 +1,315 @@
+/**
+ * Owns the building of one block out of its parent, its L1 attributes and its transactions: by the sequencer in several
+ * batches, by the verifier in one go. Pure but for the engine and the state it reads: the same inputs give the same hash,
+ * however they are cut into batches.
+ * Invariant: what is readable between two calls (writes, receipts, gas) is the exact effect of the transactions so far.
+ * Broken attributes are bugs of the caller (assertions): sequencer and derivation check them before.
+ * @see docs/decisions/0002-chain-and-derivation.md
+ */
+import { assert } from "../base/assert.ts";
+import { bytesEqual, EMPTY_BYTES, fromHex } from "../base/bytes.ts";
+import { nextBaseFeeWei } from "../protocol/base-fee.ts";
+import type { Block, Header } from "../protocol/block.ts";
+import { BLOOM_BYTES, logsBloom, mergeBloom } from "../protocol/bloom.ts";
+import type { BlockContext } from "../protocol/cut.ts";
+import type { Genesis } from "../protocol/genesis.ts";
+import { headerHash } from "../protocol/header-codec.ts";
+import { l1AttributesTransaction } from "../protocol/l1-attributes.ts";
+import { type L1FeeParameters, l1DataFeeWei, l1FeeParametersOf } from "../protocol/l1-fee.ts";
+import { EMPTY_CODE_HASH, EMPTY_OMMERS_HASH, EMPTY_TRIE_ROOT, orderedTrieRoot } from "../protocol/ordered-trie.ts";
+import { BEACON_ROOTS, HISTORY_STORAGE, SEQUENCER_FEE_VAULT, SYSTEM_ADDRESS } from "../protocol/predeploys.ts";
+import type { Receipt } from "../protocol/receipt.ts";
+import { encodeReceipt } from "../protocol/receipt-codec.ts";
+import { emptyWrites, mergeWrites, type StateWrites } from "../protocol/state-writes.ts";
+import { DEPOSIT_TYPE, decodeTransaction } from "../protocol/transaction-codec.ts";
+import type { BlockEnv, Engine, IncludedResult, SkipReason, StateReader, TxInput } from "./execution.ts";
+import { OverlayReader } from "./overlay.ts";
+
+/** sha256 of nothing: there are no execution requests (EIP-7685). */
+const EMPTY_REQUESTS_HASH = fromHex("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+const SYSTEM_CALL_GAS = 30_000_000;
+/** No blobs are carried here, so the blob base fee stays at its minimum (EIP-4844). */
+const BLOB_BASE_FEE_WEI = 1n;
+
+/** What the block takes of the genesis document. */
+export type ChainParameters = Pick<Genesis, "chainId" | "elasticity" | "baseFeeDenominator">;
+
+export type ParentBlock = Pick<Block, "hash" | "header" | "origin" | "sequenceNumber">;
+
+/** What a block is built from beside its parent and the sequenced transactions. */
+export type BlockAttributes = Omit<BlockContext, "number">;
+
+export type SequencedTx = { readonly raw: Uint8Array; readonly sender: Uint8Array };
+
+export type AppliedTx =
+  | {
+      readonly included: true;
+      /** Position in the block. */
+      readonly index: number;
+      readonly receipt: Receipt;
+      readonly result: IncludedResult;
+    }
+  | { readonly included: false; readonly reason: SkipReason };
+
+export type FinishedBlock<P> = {
+  readonly block: Block;
+  readonly receipts: readonly Receipt[];
+  readonly writes: StateWrites;
+  readonly prepared: P;
+};
+
+export type BlockInput = {
+  readonly chain: ChainParameters;
+  readonly parent: ParentBlock;
+  readonly attributes: BlockAttributes;
+  /** State after the parent. */
+  readonly state: StateReader;
+  readonly engine: Engine;
+};
+
+export class BlockExecution {
+  readonly env: BlockEnv;
+  readonly attributes: BlockAttributes;
+  readonly #parent: ParentBlock;
+  readonly #engine: Engine;
+  readonly #l1Fee: L1FeeParameters;
+  readonly #writes = emptyWrites();
+  readonly #state: OverlayReader;
+  readonly #transactions: Uint8Array[] = [];
+  readonly #senders: Uint8Array[] = [];
+  readonly #receipts: Receipt[] = [];
+  readonly #encodedReceipts: Uint8Array[] = [];
+  readonly #bloom = new Uint8Array(BLOOM_BYTES);
+  #gasUsed = 0;
+  #busy = false;
+  #finished = false;
+
+  private constructor(p: BlockInput) {
+    const { attributes, parent, chain } = p;
+    const { origin, systemConfig } = attributes;
+    this.attributes = attributes;
+    this.#parent = parent;
+    this.#engine = p.engine;
+    this.#l1Fee = l1FeeParametersOf(origin, systemConfig);
+    this.#state = new OverlayReader(p.state, this.#writes);
+    this.env = {
+      chainId: chain.chainId,
+      number: parent.header.number + 1,
+      timestamp: attributes.timestamp,
+      gasLimit: systemConfig.gasLimit,
+      baseFeePerGasWei: nextBaseFeeWei(parent.header, chain),
+      blobBaseFeeWei: BLOB_BASE_FEE_WEI,
+      coinbase: SEQUENCER_FEE_VAULT,
+      prevRandao: origin.prevRandao,
+      fork: "prague",
+      feePolicy: "op",
+    };
+  }
+
+  /**
+   * Starts a block: system calls, the L1-attributes deposit, the user deposits. A deposit that fails does not stop the
+   * chain, that of the attributes neither: the contract it calls can be upgraded, and so repaired.
+   */
+  static async begin(p: BlockInput): Promise<BlockExecution> {
+    checkAttributes(p);
+    const execution = new BlockExecution(p);
+    await execution.#systemCall(BEACON_ROOTS, p.attributes.origin.parentBeaconBlockRoot);
+    await execution.#systemCall(HISTORY_STORAGE, p.parent.hash);
+    const { attributes } = p;
+    const deposits = [
+      l1AttributesTransaction({
+        origin: attributes.origin,
+        sequenceNumber: attributes.sequenceNumber,
+        systemConfig: attributes.systemConfig,
+      }).raw,
+      ...attributes.deposits,
+    ];
+    await execution.#run(
+      deposits.map((raw) => {
+        const tx = decodeTransaction(raw);
+        assert(tx.type === DEPOSIT_TYPE, "what L1 contributes are deposits");
+        return { raw, sender: tx.from, l1FeeWei: 0n };
+      }),
+    );
+    return execution;
+  }
+
+  get gasUsed(): number {
+    return this.#gasUsed;
+  }
+
+  get gasLeft(): number {
+    return this.env.gasLimit - this.#gasUsed;
+  }
+
+  /** Of all transactions so far, deposits first. */
+  get receipts(): readonly Receipt[] {
+    return this.#receipts;
+  }
+
+  /** Canonical bytes of all transactions so far. */
+  get transactions(): readonly Uint8Array[] {
+    return this.#transactions;
+  }
+
+  get senders(): readonly Uint8Array[] {
+    return this.#senders;
+  }
+
+  /** All effects so far; it grows with every batch. */
+  get writes(): StateWrites {
+    return this.#writes;
+  }
+
+  /** The state as of the last transaction; it moves with every batch. */
+  get state(): StateReader {
+    return this.#state;
+  }
+
+  /** Runs the next transactions in order; those that are invalid here and now are skipped and named. */
+  async apply(txs: readonly SequencedTx[]): Promise<readonly AppliedTx[]> {
+    return await this.#run(
+      txs.map(({ raw, sender }) => {
+        assert(raw[0] !== DEPOSIT_TYPE, "deposits come from L1 only");
+        return { raw, sender, l1FeeWei: l1DataFeeWei(raw, this.#l1Fee) };
+      }),
+    );
+  }
+
+  async #run(inputs: readonly TxInput[]): Promise<readonly AppliedTx[]> {
+    assert(!this.#finished, "a finished block takes no transactions");
+    assert(!this.#busy, "batches of a block run one after the other");
+    if (inputs.length === 0) return [];
+    this.#busy = true;
+    const results = await this.#engine.executeBatch(this.env, inputs, this.#state, this.gasLeft);
+    assert(results.length === inputs.length, "the engine answers for every transaction");
+    // Engines that carry state through a batch know its net effect without a look at each transaction's.
+    if (results.writes !== undefined) mergeWrites(this.#writes, results.writes);
+    const applied = results.map((result, i): AppliedTx => {
+      const input = inputs[i] as TxInput;
+      if (result.included) return this.#include(input, result, results.writes === undefined);
+      assert(input.raw[0] !== DEPOSIT_TYPE, "a deposit is never skipped");
+      return result;
+    });
+    this.#busy = false;
+    return applied;
+  }
+
+  #include(input: TxInput, result: IncludedResult, isMergeNeeded: boolean): AppliedTx {
+    this.#gasUsed += result.gasUsed;
+    assert(this.#gasUsed <= this.env.gasLimit, "a block uses no more gas than its limit");
+    const first = input.raw[0] as number;
+    const receipt: Receipt = {
+      type: first >= 0xc0 ? 0 : first,
+      status: result.status,
+      cumulativeGasUsed: this.#gasUsed,
+      gasUsed: result.gasUsed,
+      logs: result.logs,
+      effectiveGasPriceWei: result.effectiveGasPriceWei,
+      contractAddress: result.contractAddress,
+      l1FeeWei: input.l1FeeWei,
+      depositNonce: result.depositNonce,
+    };
+    const bloom = result.bloom ?? logsBloom(receipt.logs);
+    if (receipt.logs.length > 0) mergeBloom(this.#bloom, bloom);
+    if (isMergeNeeded) mergeWrites(this.#writes, result.writes);
+    this.#transactions.push(input.raw);
+    this.#senders.push(input.sender);
+    this.#encodedReceipts.push(encodeReceipt(receipt, bloom));
+    const index = this.#receipts.push(receipt) - 1;
+    return { included: true, index, receipt, result };
+  }
+
+  /** EIP-4788 and EIP-2935: a call that costs nothing and must succeed; nothing happens where there is no contract. */
+  async #systemCall(to: Uint8Array, data: Uint8Array): Promise<void> {
+    const codeHash = this.#state.account(to)?.codeHash;
+    if (codeHash === undefined || bytesEqual(codeHash, EMPTY_CODE_HASH)) return;
+    const result = await this.#engine.call(
+      this.env,
+      {
+        from: SYSTEM_ADDRESS,
+        to,
+        data,
+        valueWei: 0n,
+        gasLimit: SYSTEM_CALL_GAS,
+        gasPriceWei: 0n,
+        intrinsicGas: false,
+      },
+      this.#state,
+    );
+    assert(result.status === "success", "a system call succeeds");
+    mergeWrites(this.#writes, result.writes);
+  }
+
+  /** Seals the block. `prepare` hashes the writes on top of the parent's state. */
+  finish<P extends { readonly stateRoot: Uint8Array }>(prepare: (writes: StateWrites) => P): FinishedBlock<P> {
+    assert(!this.#busy && !this.#finished, "a block is finished once, between batches");
+    this.#finished = true;
+    const prepared = prepare(this.#writes);
+    const { env, attributes } = this;
+    const header: Header = {
+      parentHash: this.#parent.hash,
+      ommersHash: EMPTY_OMMERS_HASH,
+      coinbase: env.coinbase,
+      stateRoot: prepared.stateRoot,
+      transactionsRoot: orderedTrieRoot(this.#transactions),
+      receiptsRoot: orderedTrieRoot(this.#encodedReceipts),
+      logsBloom: this.#bloom,
+      difficulty: 0n,
+      number: env.number,
+      gasLimit: env.gasLimit,
+      gasUsed: this.#gasUsed,
+      timestamp: env.timestamp,
+      extraData: EMPTY_BYTES,
+      prevRandao: env.prevRandao,
+      nonce: new Uint8Array(8),
+      baseFeePerGasWei: env.baseFeePerGasWei,
+      withdrawalsRoot: EMPTY_TRIE_ROOT,
+      blobGasUsed: 0,
+      excessBlobGas: 0,
+      parentBeaconBlockRoot: attributes.origin.parentBeaconBlockRoot,
+      requestsHash: EMPTY_REQUESTS_HASH,
+    };
+    const block: Block = {
+      hash: headerHash(header),
+      header,
+      transactions: this.#transactions,
+      senders: this.#senders,
+      origin: { number: attributes.origin.number, hash: attributes.origin.hash },
+      sequenceNumber: attributes.sequenceNumber,
+    };
+    return { block, receipts: this.#receipts, writes: this.#writes, prepared };
+  }
+}
+
+/** Builds a block in one go from the sequenced transactions of its body (deposits come from the attributes). */
+export async function executeBlock<P extends { readonly stateRoot: Uint8Array }>(
+  p: BlockInput & { readonly txs: readonly SequencedTx[]; readonly prepare: (writes: StateWrites) => P },
+): Promise<FinishedBlock<P>> {
+  const execution = await BlockExecution.begin(p);
+  await execution.apply(p.txs);
+  return execution.finish(p.prepare);
+}
+
+function checkAttributes({ parent, attributes }: BlockInput): void {
+  const { origin, sequenceNumber, timestamp } = attributes;
+  assert(
+    [parent.header.number, timestamp, origin.number, origin.timestamp, attributes.systemConfig.gasLimit].every(
+      Number.isSafeInteger,
+    ),
+    "numbers, timestamps and gas limits are safe integers",
+  );
+  assert(timestamp > parent.header.timestamp, "a block is younger than its parent");
+  assert(timestamp >= origin.timestamp, "a block is not older than its L1 origin");
+  // The drift is a rule for sequenced blocks only: one that the sequencing window forces may be ahead of an L1 that
+  // stands still, and derivation must go on there too.
+  if (origin.number === parent.origin.number) {
+    assert(bytesEqual(origin.hash, parent.origin.hash), "an L1 origin keeps its hash");
+    assert(sequenceNumber === parent.sequenceNumber + 1, "sequence numbers of an L1 origin are contiguous");
+    assert(attributes.deposits.length === 0, "deposits are in the first block of their L1 origin");
+  } else {
+    assert(origin.number === parent.origin.number + 1, "the L1 origin moves one block at a time");
+    assert(bytesEqual(origin.parentHash, parent.origin.hash), "L1 origins are a chain");
+    assert(sequenceNumber === 0, "the first block of an L1 origin has sequence number 0");
+  }
+}

@@ -1,0 +1,170 @@
+/**
+ * Owns the engine interface: bytes in, effects out. An engine is deterministic, keeps no state between calls but
+ * caches, and never throws for what a transaction does; it throws only for bugs of its own or of the host.
+ * State is read synchronously; within a batch the engine carries each transaction's writes to the next.
+ * @see docs/decisions/0002-chain-and-derivation.md
+ */
+import type { Log } from "../protocol/receipt.ts";
+import type { StateWrites } from "../protocol/state-writes.ts";
+import type { Authorization } from "../protocol/transaction.ts";
+
+export type Account = {
+  readonly nonce: bigint;
+  readonly balanceWei: bigint;
+  readonly codeHash: Uint8Array;
+  /** Its storage trie is not empty; only creation at its address asks (EIP-7610). Absent: empty. */
+  readonly hasStorage?: boolean;
+};
+
+/** Synchronous reads of one version of the state. Absent accounts are undefined, absent slots 32 zero bytes. */
+export interface StateReader {
+  account(address: Uint8Array): Account | undefined;
+  storage(address: Uint8Array, slot: Uint8Array): Uint8Array;
+  /** @throws when the hash is unknown: a dangling code hash is a bug. The empty hash gives empty bytes. */
+  code(codeHash: Uint8Array): Uint8Array;
+  /** Hash of an ancestor block for BLOCKHASH; zero bytes when out of reach. */
+  blockHash(number: number): Uint8Array;
+}
+
+export type Fork = "london" | "paris" | "shanghai" | "cancun" | "prague" | "osaka";
+
+export type BlockEnv = {
+  readonly chainId: number;
+  readonly number: number;
+  readonly timestamp: number;
+  readonly gasLimit: number;
+  readonly baseFeePerGasWei: bigint;
+  readonly blobBaseFeeWei: bigint;
+  readonly coinbase: Uint8Array;
+  /** Before the merge (fork "london"): the difficulty. */
+  readonly prevRandao: Uint8Array;
+  readonly fork: Fork;
+  /** "op": base fee and L1 fee go to the vaults; "ethereum": the base fee is burned. */
+  readonly feePolicy: "op" | "ethereum";
+};
+
+/** A transaction as ordered. For deposits `sender` is their `from` and `l1FeeWei` is 0. */
+export type TxInput = { readonly raw: Uint8Array; readonly sender: Uint8Array; readonly l1FeeWei: bigint };
+
+export type SkipReason =
+  | "UNDECODABLE"
+  | "UNSUPPORTED_TYPE"
+  | "WRONG_CHAIN"
+  | "NONCE_TOO_LOW"
+  | "NONCE_TOO_HIGH"
+  | "NONCE_MAX"
+  | "FEE_BELOW_BASE"
+  | "TIP_ABOVE_FEE"
+  | "INSUFFICIENT_FUNDS"
+  | "INTRINSIC_GAS"
+  | "GAS_LIMIT_EXCEEDED"
+  | "SENDER_NOT_EOA"
+  | "INIT_CODE_TOO_LARGE"
+  | "AUTHORIZATIONS_INVALID"
+  | "BLOBS_INVALID"
+  /** It needs more memory than the engine has; no gas limit in use reaches that. */
+  | "RESOURCE";
+
+/** A read the result depends on. `slot` undefined: the account's fields. */
+export type ReadRecord = {
+  readonly address: Uint8Array;
+  readonly slot: Uint8Array | undefined;
+  /** What was read: slot value, or nonce/balance/codeHash as far as they were true reads. */
+  readonly value: Uint8Array | Account | undefined;
+  /** Of an account: which fields the result depends on; `emptiness` is EIP-161's, as a predicate. */
+  readonly fields?: {
+    readonly balance: boolean;
+    readonly nonce: boolean;
+    readonly code: boolean;
+    readonly emptiness: boolean;
+  };
+};
+
+/** A native-balance or nonce change that needs only a predicate, not a value (DESIGN D3). */
+export type DeltaRecord = {
+  readonly address: Uint8Array;
+  readonly balanceDeltaWei: bigint;
+  /** The change is valid iff the balance before it is at least this. */
+  readonly balanceAtLeastWei: bigint;
+  /** Nonce increments by one and was this before, or undefined when untouched. */
+  readonly nonceBefore: bigint | undefined;
+};
+
+export type IncludedResult = {
+  readonly included: true;
+  readonly status: 0 | 1;
+  readonly gasUsed: number;
+  readonly effectiveGasPriceWei: bigint;
+  readonly logs: readonly Log[];
+  readonly output: Uint8Array;
+  readonly contractAddress: Uint8Array | undefined;
+  /** Nonce of the sender before a deposit. */
+  readonly depositNonce: bigint | undefined;
+  /** Absolute effects, fees included. */
+  readonly writes: StateWrites;
+  /** Bloom of the logs, where the engine made it on the way. */
+  readonly bloom?: Uint8Array | undefined;
+  /** True reads and deltas for sharded validation; engines that cannot tell leave both undefined. */
+  readonly reads?: readonly ReadRecord[];
+  readonly deltas?: readonly DeltaRecord[];
+};
+
+export type TxResult = IncludedResult | { readonly included: false; readonly reason: SkipReason };
+
+/** Results in order. `writes`, from engines that have it for nothing: the effects of all of them merged. */
+export type BatchResults = readonly TxResult[] & { readonly writes?: StateWrites };
+
+/**
+ * A call that is not a transaction: eth_call, estimate, system calls. No nonce check and no fee; with a gas price the
+ * sender pays for the gas as in a transaction (to nobody), and must be able to.
+ */
+export type CallInput = {
+  readonly from: Uint8Array;
+  readonly to: Uint8Array | undefined;
+  readonly data: Uint8Array;
+  readonly valueWei: bigint;
+  readonly gasLimit: number;
+  readonly gasPriceWei: bigint;
+  /**
+   * Behave as a transaction would: intrinsic gas, calldata floor, the sender's nonce counts up (eth_call and estimate do,
+   * system calls do not).
+   */
+  readonly intrinsicGas: boolean;
+  readonly accessList?: readonly { address: Uint8Array; slots: readonly Uint8Array[] }[];
+  readonly authorizations?: readonly Authorization[];
+  /**
+   * Wall-clock limit for calls from outside: beyond it the call halts with "execution aborted". An engine given one also
+   * lets others have the thread meanwhile. Never for what blocks depend on.
+   */
+  readonly timeoutMs?: number;
+};
+
+export type CallResult = {
+  readonly status: "success" | "revert" | "halt";
+  /** Return or revert data. */
+  readonly output: Uint8Array;
+  readonly gasUsed: number;
+  /** Gas refunded at the end (already subtracted from gasUsed). */
+  readonly gasRefunded: number;
+  readonly logs: readonly Log[];
+  /** Halt reason in the words geth uses ("out of gas", "invalid opcode: …"). */
+  readonly error: string | undefined;
+  readonly contractAddress: Uint8Array | undefined;
+  readonly writes: StateWrites;
+  /** Accounts and slots touched, for eth_createAccessList. */
+  readonly accessed: readonly { address: Uint8Array; slots: readonly Uint8Array[] }[];
+};
+
+export interface Engine {
+  readonly name: string;
+  /**
+   * Runs `txs` in order on top of `state`; `gasAvailable` is what is left of the block's gas.
+   * A deposit is never skipped: one that cannot run (system flag, gas below its intrinsic cost, value above its balance,
+   * gas limit above what is left) is included with status 0, keeps its mint, counts its nonce up and uses
+   * `min(gasLimit, gas left)`.
+   */
+  executeBatch(env: BlockEnv, txs: readonly TxInput[], state: StateReader, gasAvailable: number): Promise<BatchResults>;
+  /** Runs one message on `state` and reports its effects; nothing is kept. */
+  call(env: BlockEnv, call: CallInput, state: StateReader): Promise<CallResult>;
+  close(): Promise<void>;
+}

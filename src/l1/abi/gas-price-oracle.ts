@@ -1,0 +1,23 @@
+// Generated from contracts/src/l2/GasPriceOracle.sol by scripts/contracts.ts; do not edit.
+export const gasPriceOracleAbi = [
+  {"inputs":[],"name":"Deprecated","type":"error"},
+  {"inputs":[],"name":"DECIMALS","outputs":[{"name":"","type":"uint256"}],"stateMutability":"view","type":"function"},
+  {"inputs":[],"name":"baseFee","outputs":[{"name":"","type":"uint256"}],"stateMutability":"view","type":"function"},
+  {"inputs":[],"name":"baseFeeScalar","outputs":[{"name":"","type":"uint32"}],"stateMutability":"view","type":"function"},
+  {"inputs":[],"name":"blobBaseFee","outputs":[{"name":"","type":"uint256"}],"stateMutability":"view","type":"function"},
+  {"inputs":[],"name":"blobBaseFeeScalar","outputs":[{"name":"","type":"uint32"}],"stateMutability":"view","type":"function"},
+  {"inputs":[],"name":"decimals","outputs":[{"name":"","type":"uint256"}],"stateMutability":"pure","type":"function"},
+  {"inputs":[],"name":"gasPrice","outputs":[{"name":"","type":"uint256"}],"stateMutability":"view","type":"function"},
+  {"inputs":[{"name":"data","type":"bytes"}],"name":"getL1Fee","outputs":[{"name":"","type":"uint256"}],"stateMutability":"view","type":"function"},
+  {"inputs":[{"name":"unsignedTxSize","type":"uint256"}],"name":"getL1FeeUpperBound","outputs":[{"name":"","type":"uint256"}],"stateMutability":"view","type":"function"},
+  {"inputs":[{"name":"data","type":"bytes"}],"name":"getL1GasUsed","outputs":[{"name":"","type":"uint256"}],"stateMutability":"pure","type":"function"},
+  {"inputs":[{"name":"","type":"uint256"}],"name":"getOperatorFee","outputs":[{"name":"","type":"uint256"}],"stateMutability":"pure","type":"function"},
+  {"inputs":[],"name":"isEcotone","outputs":[{"name":"","type":"bool"}],"stateMutability":"pure","type":"function"},
+  {"inputs":[],"name":"isFjord","outputs":[{"name":"","type":"bool"}],"stateMutability":"pure","type":"function"},
+  {"inputs":[],"name":"isIsthmus","outputs":[{"name":"","type":"bool"}],"stateMutability":"pure","type":"function"},
+  {"inputs":[],"name":"isJovian","outputs":[{"name":"","type":"bool"}],"stateMutability":"pure","type":"function"},
+  {"inputs":[],"name":"l1BaseFee","outputs":[{"name":"","type":"uint256"}],"stateMutability":"view","type":"function"},
+  {"inputs":[],"name":"overhead","outputs":[{"name":"","type":"uint256"}],"stateMutability":"pure","type":"function"},
+  {"inputs":[],"name":"scalar","outputs":[{"name":"","type":"uint256"}],"stateMutability":"pure","type":"function"},
+  {"inputs":[],"name":"version","outputs":[{"name":"","type":"string"}],"stateMutability":"view","type":"function"},
+] as const;

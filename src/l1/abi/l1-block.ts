@@ -1,0 +1,22 @@
+// Generated from contracts/src/l2/L1Block.sol by scripts/contracts.ts; do not edit.
+export const l1BlockAbi = [
+  {"inputs":[],"name":"NotDepositor","type":"error"},
+  {"inputs":[],"name":"DEPOSITOR_ACCOUNT","outputs":[{"name":"","type":"address"}],"stateMutability":"pure","type":"function"},
+  {"inputs":[],"name":"baseFeeScalar","outputs":[{"name":"","type":"uint32"}],"stateMutability":"view","type":"function"},
+  {"inputs":[],"name":"basefee","outputs":[{"name":"","type":"uint256"}],"stateMutability":"view","type":"function"},
+  {"inputs":[],"name":"batcherHash","outputs":[{"name":"","type":"bytes32"}],"stateMutability":"view","type":"function"},
+  {"inputs":[],"name":"blobBaseFee","outputs":[{"name":"","type":"uint256"}],"stateMutability":"view","type":"function"},
+  {"inputs":[],"name":"blobBaseFeeScalar","outputs":[{"name":"","type":"uint32"}],"stateMutability":"view","type":"function"},
+  {"inputs":[],"name":"gasPayingToken","outputs":[{"name":"token","type":"address"},{"name":"decimals","type":"uint8"}],"stateMutability":"pure","type":"function"},
+  {"inputs":[],"name":"hash","outputs":[{"name":"","type":"bytes32"}],"stateMutability":"view","type":"function"},
+  {"inputs":[],"name":"isCustomGasToken","outputs":[{"name":"","type":"bool"}],"stateMutability":"pure","type":"function"},
+  {"inputs":[],"name":"l1FeeOverhead","outputs":[{"name":"","type":"uint256"}],"stateMutability":"view","type":"function"},
+  {"inputs":[],"name":"l1FeeScalar","outputs":[{"name":"","type":"uint256"}],"stateMutability":"view","type":"function"},
+  {"inputs":[],"name":"number","outputs":[{"name":"","type":"uint64"}],"stateMutability":"view","type":"function"},
+  {"inputs":[],"name":"operatorFeeConstant","outputs":[{"name":"","type":"uint64"}],"stateMutability":"pure","type":"function"},
+  {"inputs":[],"name":"operatorFeeScalar","outputs":[{"name":"","type":"uint32"}],"stateMutability":"pure","type":"function"},
+  {"inputs":[],"name":"sequenceNumber","outputs":[{"name":"","type":"uint64"}],"stateMutability":"view","type":"function"},
+  {"inputs":[],"name":"setL1BlockValuesEcotone","outputs":[],"stateMutability":"nonpayable","type":"function"},
+  {"inputs":[],"name":"timestamp","outputs":[{"name":"","type":"uint64"}],"stateMutability":"view","type":"function"},
+  {"inputs":[],"name":"version","outputs":[{"name":"","type":"string"}],"stateMutability":"view","type":"function"},
+] as const;

@@ -1,0 +1,20 @@
+/** Owns the error codes of the state store. */
+import { defineErrors } from "../base/error.ts";
+
+export const stateError = defineErrors("State", {
+  STATE_PRUNED: {
+    summary: "The version is older than the history this node keeps.",
+    action: "Ask for a newer block, or a node with a longer history horizon.",
+    retryable: false,
+  },
+  STATE_FORMAT: {
+    summary: "The state was written by an incompatible version of the program.",
+    action: "Use the program version that wrote it, or delete the data folder and derive the chain again.",
+    retryable: false,
+  },
+  STATE_UNKNOWN: {
+    summary: "The version does not exist, or was unwound after the reader was made.",
+    action: "Ask for an existing block; after a reorg, take a new reader.",
+    retryable: false,
+  },
+});

@@ -1,0 +1,586 @@
+/**
+ * Owns the durable state: flat accounts and slots under their hashed keys, code by hash, the tries over them, and the
+ * history of all of it down to a horizon.
+ * Invariants: everything of a version is written in the caller's transaction; the root is exactly Ethereum's for the
+ * flat state of the same version; `prepare` changes nothing, however often it is called.
+ * After an aborted transaction, and after a rollback, what is kept in memory is read again from the tables.
+ * Keys are hashes, so a range of first hash bytes is a self-contained part of the state (DESIGN D4).
+ */
+import { assert } from "../base/assert.ts";
+import { bytesEqual, compareBytes, EMPTY_BYTES, fromHex, toHexKey } from "../base/bytes.ts";
+import type { Account, StateReader } from "../execution/execution.ts";
+import { keccak256 } from "../protocol/keccak.ts";
+import type { StateWrites } from "../protocol/state-writes.ts";
+import type { Database, Table } from "../store/database.ts";
+import { type AccountRecord, accountLeaf, decodeAccount, encodeAccount } from "./account-record.ts";
+import { ByteCache } from "./byte-cache.ts";
+import { stateError } from "./error.ts";
+import type { AccountProof, PreparedState, StateStore } from "./state.ts";
+import { ACCOUNT_TRIE, entryKey, readTrieId, TRIE_ID_BYTES, trieRange, writeTrieId } from "./state-key.ts";
+import { TrieBatch } from "./trie.ts";
+import { EMPTY_CODE_HASH, EMPTY_ROOT, slotLeafValue } from "./trie-node.ts";
+import { applyNodeDiff, TrieStore } from "./trie-store.ts";
+import { UNDO_CHECKPOINTED, UNDO_NOTE, UNDO_REMOVED, UndoLog } from "./undo-log.ts";
+import { STAMP_BYTES, stampVersion, VersionedTable } from "./versioned-table.ts";
+
+/** Bumped when stored bytes change their meaning. */
+const FORMAT = 1;
+const STATE_KEY = Buffer.from("state");
+const ZERO_32 = new Uint8Array(32);
+const HASH_BYTES = 32;
+const ADDRESS_BYTES = 20;
+const SLOT_CACHE_KEY_BYTES = TRIE_ID_BYTES + HASH_BYTES;
+
+/** Notes in the undo log. */
+const OLD_ROOT = Uint8Array.of(0);
+const WIPED = Uint8Array.of(1);
+
+/** Some 300 bytes each. */
+const CACHED_ACCOUNTS = 32_768;
+const CACHED_SLOTS = 65_536;
+const CACHED_CODE_BYTES = 16 * 1024 * 1024;
+/** Records and chunks one call of `prune` may touch before it stops: some milliseconds. One version is always done. */
+const PRUNE_STEP = 2000;
+
+type AccountEntry = {
+  /** keccak of the address. */
+  readonly key: Uint8Array;
+  readonly record: AccountRecord | undefined;
+  /** Version that wrote the record; infinite for absent ones: what they were before is not known here. */
+  readonly version: number;
+  /** Of the stored record; undefined for absent ones. */
+  readonly stamp: Uint8Array | undefined;
+};
+
+type SlotEntry = {
+  /** keccak of the slot. */
+  readonly key: Uint8Array;
+  readonly value: Uint8Array;
+  readonly version: number;
+  readonly stamp: Uint8Array | undefined;
+};
+
+type AccountChange = {
+  readonly address: Uint8Array;
+  readonly key: Uint8Array;
+  readonly record: AccountRecord | undefined;
+};
+
+type SlotChange = {
+  readonly storageId: number;
+  readonly slot: Uint8Array;
+  readonly key: Uint8Array;
+  /** All zero: removed. */
+  readonly value: Uint8Array;
+  /** What the slot held; undefined in a new storage. */
+  readonly before: SlotEntry | undefined;
+};
+
+/** A next state that waits for its commit: holds all changes in memory, sorted as they will be written. */
+class Prepared implements PreparedState {
+  stateRoot: Uint8Array = EMPTY_ROOT;
+  readonly base: number;
+  readonly generation: number;
+  readonly accounts: AccountChange[] = [];
+  readonly slots: SlotChange[] = [];
+  readonly tries: { readonly trieId: number; readonly batch: TrieBatch }[] = [];
+  readonly wiped: number[] = [];
+  readonly codes: StateWrites["codes"];
+  nextStorageId: number;
+
+  constructor(base: number, generation: number, nextStorageId: number, codes: StateWrites["codes"]) {
+    this.base = base;
+    this.generation = generation;
+    this.nextStorageId = nextStorageId;
+    this.codes = codes;
+  }
+}
+
+export type LmdbStateOptions = {
+  /** Hash of a stored block, for BLOCKHASH. */
+  readonly blockHash?: (number: number) => Uint8Array | undefined;
+};
+
+export class LmdbState implements StateStore {
+  readonly #database: Database;
+  readonly #blockHash: (number: number) => Uint8Array | undefined;
+  readonly #meta: Table;
+  readonly #codes: Table;
+  readonly #undo: UndoLog;
+  /** Accounts, slots and trie nodes. */
+  readonly #records: VersionedTable;
+  readonly #tries: TrieStore;
+  readonly #allTables: readonly Table[];
+
+  #head = -1;
+  #oldest = 0;
+  /** History up to here is gone; it trails {@link oldest} while pruning is under way. */
+  #prunedTo = 0;
+  #nextStorageId = 1;
+  #root = EMPTY_ROOT;
+
+  /** The last transaction that changed the state. */
+  #touchedBy = -1;
+  /** Grows with every rollback; prepared states of an earlier one are void. */
+  #generation = 0;
+  /** Where each rollback went: readers of versions above it are void. */
+  readonly #rollbacks: number[] = [];
+
+  readonly #accountCache = new ByteCache<AccountEntry>(ADDRESS_BYTES, CACHED_ACCOUNTS);
+  readonly #slotCache = new ByteCache<SlotEntry>(SLOT_CACHE_KEY_BYTES, CACHED_SLOTS);
+  readonly #codeCache = new Map<string, Uint8Array>();
+  #codeCacheBytes = 0;
+  readonly #slotCacheKey = new Uint8Array(SLOT_CACHE_KEY_BYTES);
+
+  /** @throws {StateError} STATE_FORMAT */
+  constructor(database: Database, options: LmdbStateOptions = {}) {
+    this.#database = database;
+    this.#blockHash = options.blockHash ?? (() => undefined);
+    const tables = ["state-meta", "codes", "undo", "tombstones", "checkpoints", "state"].map((name) =>
+      database.table(name),
+    );
+    this.#allTables = tables;
+    const [meta, codes, undo, tombstones, checkpoints, records] = tables as [Table, Table, Table, Table, Table, Table];
+    this.#meta = meta;
+    this.#codes = codes;
+    this.#undo = new UndoLog(undo);
+    this.#records = new VersionedTable(records, tombstones, checkpoints, this.#undo, applyNodeDiff);
+    this.#tries = new TrieStore(this.#records, leafValue);
+    this.#load();
+    database.onAbort(() => {
+      if (this.#touchedBy !== database.transactionNumber) return;
+      this.#load();
+      this.#forgetMemory();
+      this.#generation++;
+    });
+  }
+
+  get head(): number {
+    return this.#head;
+  }
+
+  get oldest(): number {
+    return this.#oldest;
+  }
+
+  // --- meta ---
+
+  #load(): void {
+    const bytes = this.#meta.get(STATE_KEY);
+    if (bytes === undefined) {
+      this.#head = -1;
+      this.#oldest = 0;
+      this.#prunedTo = 0;
+      this.#nextStorageId = 1;
+      this.#root = EMPTY_ROOT;
+      return;
+    }
+    if (bytes[0] !== FORMAT)
+      throw stateError("STATE_FORMAT", `state has format ${bytes[0]}, this program reads ${FORMAT}`, {
+        format: bytes[0],
+      });
+    const view = new DataView(bytes.buffer, bytes.byteOffset);
+    this.#head = view.getUint32(1);
+    this.#oldest = view.getUint32(5);
+    this.#prunedTo = view.getUint32(9);
+    this.#nextStorageId = readTrieId(bytes, 13);
+    this.#root = bytes.slice(19, 51);
+  }
+
+  #store(): void {
+    const bytes = new Uint8Array(51);
+    const view = new DataView(bytes.buffer);
+    bytes[0] = FORMAT;
+    view.setUint32(1, this.#head);
+    view.setUint32(5, this.#oldest);
+    view.setUint32(9, this.#prunedTo);
+    writeTrieId(bytes, 13, this.#nextStorageId);
+    bytes.set(this.#root, 19);
+    this.#meta.put(STATE_KEY, bytes);
+  }
+
+  #forgetMemory(): void {
+    this.#accountCache.clear();
+    this.#slotCache.clear();
+    this.#tries.reset();
+  }
+
+  // --- reading the head ---
+
+  #account(address: Uint8Array): AccountEntry {
+    const known = this.#accountCache.get(address);
+    if (known !== undefined) return known;
+    assert(address.length === ADDRESS_BYTES, "addresses have 20 bytes");
+    const key = keccak256(address);
+    const found = this.#records.read(entryKey(ACCOUNT_TRIE, key)) >= 0;
+    const { buffer } = this.#records;
+    const entry = found
+      ? {
+          key,
+          record: decodeAccount(buffer, STAMP_BYTES),
+          version: stampVersion(buffer),
+          stamp: buffer.slice(0, STAMP_BYTES),
+        }
+      : { key, record: undefined, version: Number.POSITIVE_INFINITY, stamp: undefined };
+    this.#accountCache.set(address, entry);
+    return entry;
+  }
+
+  #slot(storageId: number, slot: Uint8Array): SlotEntry {
+    const cacheKey = this.#slotCacheKey;
+    assert(slot.length === HASH_BYTES, "slots have 32 bytes");
+    writeTrieId(cacheKey, 0, storageId);
+    cacheKey.set(slot, TRIE_ID_BYTES);
+    const known = this.#slotCache.get(cacheKey);
+    if (known !== undefined) return known;
+    const key = keccak256(slot);
+    const length = this.#records.read(entryKey(storageId, key));
+    const { buffer } = this.#records;
+    const entry =
+      length >= 0
+        ? {
+            key,
+            value: slotValue(buffer, STAMP_BYTES, length),
+            version: stampVersion(buffer),
+            stamp: buffer.slice(0, STAMP_BYTES),
+          }
+        : { key, value: ZERO_32, version: Number.POSITIVE_INFINITY, stamp: undefined };
+    this.#slotCache.set(cacheKey, entry);
+    return entry;
+  }
+
+  #code(codeHash: Uint8Array): Uint8Array {
+    const name = toHexKey(codeHash);
+    const known = this.#codeCache.get(name);
+    if (known !== undefined) {
+      this.#codeCache.delete(name);
+      this.#codeCache.set(name, known);
+      return known;
+    }
+    if (bytesEqual(codeHash, EMPTY_CODE_HASH)) return EMPTY_BYTES;
+    const code = this.#codes.get(codeHash);
+    assert(code !== undefined, `code ${name} is stored`);
+    this.#codeCache.set(name, code);
+    this.#codeCacheBytes += code.length;
+    for (const [oldest, bytes] of this.#codeCache) {
+      if (this.#codeCacheBytes <= CACHED_CODE_BYTES) break;
+      this.#codeCache.delete(oldest);
+      this.#codeCacheBytes -= bytes.length;
+    }
+    return code;
+  }
+
+  // --- readers ---
+
+  reader(version: number = this.#head): StateReader {
+    this.#requireVersion(version);
+    const rollbacksSeen = this.#rollbacks.length;
+    let generation = this.#generation;
+    const requireValid = (): void => {
+      if (version >= this.#oldest && generation === this.#generation) return;
+      this.#requireVersion(version);
+      for (let i = rollbacksSeen; i < this.#rollbacks.length; i++)
+        if ((this.#rollbacks[i] as number) < version)
+          throw stateError("STATE_UNKNOWN", `version ${version} was unwound`, { version });
+      generation = this.#generation;
+    };
+    const historicAccount = (key: Uint8Array): AccountRecord | undefined => {
+      const payload = this.#records.at(entryKey(ACCOUNT_TRIE, key), version);
+      return payload === undefined ? undefined : decodeAccount(payload, 0);
+    };
+    const record = (address: Uint8Array): AccountRecord | undefined => {
+      requireValid();
+      const entry = this.#account(address);
+      return version === this.#head || entry.version <= version ? entry.record : historicAccount(entry.key);
+    };
+    return {
+      account: (address): Account | undefined => record(address),
+      storage: (address, slot) => {
+        const storageId = record(address)?.storageId ?? 0;
+        if (storageId === 0) return ZERO_32;
+        const entry = this.#slot(storageId, slot);
+        if (version === this.#head || entry.version <= version) return entry.value;
+        const payload = this.#records.at(entryKey(storageId, entry.key), version);
+        return payload === undefined ? ZERO_32 : slotValue(payload, 0, payload.length);
+      },
+      code: (codeHash) => this.#code(codeHash),
+      blockHash: (number) =>
+        number > version || number < version - 256 ? ZERO_32 : (this.#blockHash(number) ?? ZERO_32),
+    };
+  }
+
+  #requireVersion(version: number): void {
+    if (version === -1 && this.#head === -1) return;
+    if (!Number.isInteger(version) || version < 0 || version > this.#head)
+      throw stateError("STATE_UNKNOWN", `no state of version ${version}, the head is ${this.#head}`, {
+        version,
+        head: this.#head,
+      });
+    if (version < this.#oldest)
+      throw stateError("STATE_PRUNED", `version ${version} is pruned, history starts at ${this.#oldest}`, {
+        version,
+        oldest: this.#oldest,
+      });
+  }
+
+  // --- changing ---
+
+  prepare(writes: StateWrites): PreparedState {
+    const prepared = new Prepared(this.#head, this.#generation, this.#nextStorageId, writes.codes);
+    for (const [addressKey, write] of writes.accounts) {
+      const address = fromHex(addressKey);
+      const { key, record } = this.#account(address);
+      const oldId = record?.storageId ?? 0;
+      const { account } = write;
+      const wiped = oldId !== 0 && (write.cleared || account === undefined);
+      if (wiped) prepared.wiped.push(oldId);
+      if (account === undefined) {
+        if (record !== undefined) prepared.accounts.push({ address, key, record: undefined });
+        continue;
+      }
+      const storage = this.#prepareStorage(
+        prepared,
+        write.storage,
+        wiped ? 0 : oldId,
+        wiped || record === undefined ? EMPTY_ROOT : record.storageRoot,
+      );
+      if (record !== undefined && sameAccount(record, account) && storage.storageId === oldId && !storage.changed)
+        continue;
+      const { nonce, balanceWei } = account;
+      const codeHash = account.codeHash.slice();
+      const { storageId, storageRoot } = storage;
+      prepared.accounts.push({ address, key, record: { nonce, balanceWei, codeHash, storageId, storageRoot } });
+    }
+    prepared.accounts.sort((a, b) => compareBytes(a.key, b.key));
+    prepared.slots.sort((a, b) => a.storageId - b.storageId || compareBytes(a.key, b.key));
+    if (prepared.accounts.length === 0) prepared.stateRoot = this.#root;
+    else {
+      const batch = new TrieBatch(this.#tries.source(ACCOUNT_TRIE), this.#root, this.#tries.cachedRoot(ACCOUNT_TRIE));
+      for (const { address, key, record } of prepared.accounts) {
+        if (record === undefined) batch.delete(key);
+        else {
+          encodeAccount(this.#encoded, 0, record);
+          batch.set(key, accountLeaf(this.#encoded, 0), this.#account(address).record !== undefined);
+        }
+      }
+      prepared.stateRoot = batch.hash();
+      prepared.tries.push({ trieId: ACCOUNT_TRIE, batch });
+    }
+    return prepared;
+  }
+
+  readonly #encoded = new Uint8Array(256);
+
+  /** Adds slot changes and the trie batch of one account; returns its storage afterwards. */
+  #prepareStorage(
+    prepared: Prepared,
+    storage: ReadonlyMap<string, Uint8Array>,
+    storageId: number,
+    storageRoot: Uint8Array,
+  ): { storageId: number; storageRoot: Uint8Array; changed: boolean } {
+    if (storage.size === 0) return { storageId, storageRoot, changed: false };
+    const trieId = storageId === 0 ? prepared.nextStorageId : storageId;
+    const changes: SlotChange[] = [];
+    for (const [slotKey, value] of storage) {
+      assert(value.length === HASH_BYTES, "slot values have 32 bytes");
+      const slot = fromHex(slotKey);
+      if (storageId === 0) {
+        if (!isZero(value))
+          changes.push({ storageId: trieId, slot, key: keccak256(slot), value: value.slice(), before: undefined });
+        continue;
+      }
+      const entry = this.#slot(storageId, slot);
+      if (bytesEqual(entry.value, value)) continue;
+      changes.push({ storageId: trieId, slot, key: entry.key, value: value.slice(), before: entry });
+    }
+    if (changes.length === 0) return { storageId, storageRoot, changed: false };
+    changes.sort((a, b) => compareBytes(a.key, b.key));
+    const batch = new TrieBatch(this.#tries.source(trieId), storageRoot, this.#tries.cachedRoot(trieId));
+    for (const change of changes) {
+      prepared.slots.push(change);
+      if (isZero(change.value)) batch.delete(change.key);
+      else batch.set(change.key, slotLeafValue(change.value), change.before?.stamp !== undefined);
+    }
+    const newRoot = batch.hash();
+    prepared.tries.push({ trieId, batch });
+    if (trieId === prepared.nextStorageId) prepared.nextStorageId++;
+    return { storageId: bytesEqual(newRoot, EMPTY_ROOT) ? 0 : trieId, storageRoot: newRoot, changed: true };
+  }
+
+  commit(version: number, prepared: PreparedState): void {
+    assert(this.#database.inTransaction, "states are committed inside the database's transaction");
+    assert(prepared instanceof Prepared, "a prepared state comes from the store that commits it");
+    assert(
+      version === this.#head + 1 && prepared.base === this.#head && prepared.generation === this.#generation,
+      "a prepared state is committed on its base",
+    );
+    this.#touchedBy = this.#database.transactionNumber;
+    const undo = this.#undo;
+    undo.begin(version);
+    if (version > 0) this.#note(OLD_ROOT, this.#root);
+    for (const storageId of prepared.wiped) {
+      const id = new Uint8Array(TRIE_ID_BYTES);
+      writeTrieId(id, 0, storageId);
+      this.#note(WIPED, id);
+    }
+    const records = this.#records;
+    for (const { address, key, record } of prepared.accounts) {
+      const tableKey = entryKey(ACCOUNT_TRIE, key);
+      const before = this.#account(address);
+      if (record === undefined) {
+        records.remove(tableKey, version);
+        this.#accountCache.set(address, { key, record, version: Number.POSITIVE_INFINITY, stamp: undefined });
+        continue;
+      }
+      let oldLength = 0;
+      if (before.record !== undefined && before.stamp !== undefined) {
+        records.old.set(before.stamp);
+        oldLength = STAMP_BYTES + encodeAccount(records.old, STAMP_BYTES, before.record);
+      }
+      records.put(tableKey, encodeAccount(records.record, STAMP_BYTES, record), version, oldLength);
+      this.#accountCache.set(address, { key, record, version, stamp: records.record.slice(0, STAMP_BYTES) });
+    }
+    for (const { storageId, slot, key, value, before } of prepared.slots) {
+      const tableKey = entryKey(storageId, key);
+      let after: SlotEntry = { key, value: ZERO_32, version: Number.POSITIVE_INFINITY, stamp: undefined };
+      if (isZero(value)) records.remove(tableKey, version);
+      else {
+        let oldLength = 0;
+        if (before?.stamp !== undefined) {
+          records.old.set(before.stamp);
+          oldLength = STAMP_BYTES + encodeSlot(records.old, STAMP_BYTES, before.value);
+        }
+        records.put(tableKey, encodeSlot(records.record, STAMP_BYTES, value), version, oldLength);
+        after = { key, value, version, stamp: records.record.slice(0, STAMP_BYTES) };
+      }
+      writeTrieId(this.#slotCacheKey, 0, storageId);
+      this.#slotCacheKey.set(slot, TRIE_ID_BYTES);
+      this.#slotCache.set(this.#slotCacheKey, after);
+    }
+    for (const { trieId, batch } of prepared.tries) this.#tries.write(trieId, batch, version);
+    for (const [hash, code] of prepared.codes) this.#codes.put(fromHex(hash), code);
+    undo.finish();
+    this.#forgetHistory(); // what earlier calls of prune left over
+    this.#head = version;
+    this.#root = prepared.stateRoot;
+    this.#nextStorageId = prepared.nextStorageId;
+    this.#store();
+  }
+
+  #note(key: Uint8Array, body: Uint8Array): void {
+    const start = this.#undo.reserve(UNDO_NOTE, key, body.length);
+    this.#undo.bytes.set(body, start + UndoLog.bodyAt(key));
+  }
+
+  // --- history ---
+
+  rollback(version: number): void {
+    assert(this.#database.inTransaction, "states are unwound inside the database's transaction");
+    if (version >= this.#head) return;
+    this.#touchedBy = this.#database.transactionNumber;
+    if (version === -1) {
+      for (const table of this.#allTables) table.clear();
+      this.#load();
+    } else {
+      this.#requireVersion(version);
+      for (; this.#head > version; this.#head--) {
+        const chunks = this.#undo.chunks(this.#head);
+        for (const entries of chunks.toReversed())
+          for (const entry of entries.toReversed()) {
+            if ((entry.kind & UNDO_NOTE) === 0) this.#records.undo(entry, this.#head);
+            else if (bytesEqual(entry.key, OLD_ROOT)) this.#root = entry.body;
+          }
+        this.#undo.remove(this.#head, chunks.length);
+      }
+      this.#store();
+    }
+    this.#forgetMemory();
+    this.#generation++;
+    this.#rollbacks.push(version);
+  }
+
+  prune(version: number): boolean {
+    assert(version <= this.#head, "only history is pruned");
+    if (version <= this.#oldest && this.#prunedTo === this.#oldest) return true;
+    return this.#database.transaction(() => {
+      this.#touchedBy = this.#database.transactionNumber;
+      if (version > this.#oldest) this.#oldest = version;
+      this.#forgetHistory();
+      this.#store();
+      return this.#prunedTo === this.#oldest;
+    });
+  }
+
+  /** A bounded piece of what is to be pruned: one version at least, so more than a commit adds. */
+  #forgetHistory(): void {
+    for (let budget = PRUNE_STEP; this.#prunedTo < this.#oldest && budget > 0; ) {
+      const next = this.#prunedTo + 1;
+      // Wiped storages first: they may take several calls, and the entries that name them must stay until done.
+      this.#undo.flagged(next, UNDO_NOTE, ({ key, body }) => {
+        if (bytesEqual(key, WIPED) && budget > 0)
+          budget -= this.#records.wipe(...trieRange(readTrieId(body, 0)), budget);
+      });
+      if (budget <= 0) return;
+      const chunks = this.#undo.flagged(next, UNDO_CHECKPOINTED | UNDO_REMOVED, (entry) => {
+        this.#records.forget(entry, next);
+        budget--;
+      });
+      this.#undo.remove(next, chunks);
+      this.#prunedTo = next;
+      budget -= 1 + chunks;
+    }
+  }
+
+  // --- tries ---
+
+  proof(version: number, address: Uint8Array, slots: readonly Uint8Array[]): AccountProof {
+    this.#requireVersion(version);
+    const key = keccak256(address);
+    const payload = this.#records.at(entryKey(ACCOUNT_TRIE, key), version);
+    const record = payload === undefined ? undefined : decodeAccount(payload, 0);
+    const accountProof = this.#tries.prove(ACCOUNT_TRIE, key, version);
+    const storageId = record?.storageId ?? 0;
+    const storageProofs = slots.map((slot) => {
+      if (storageId === 0) return { slot, value: ZERO_32, proof: [] };
+      const slotKey = keccak256(slot);
+      const value = this.#records.at(entryKey(storageId, slotKey), version);
+      const proof = this.#tries.prove(storageId, slotKey, version);
+      return { slot, value: value === undefined ? ZERO_32 : slotValue(value, 0, value.length), proof };
+    });
+    return { account: record, storageRoot: record?.storageRoot ?? EMPTY_ROOT, accountProof, storageProofs };
+  }
+
+  storageRoot(version: number, address: Uint8Array): Uint8Array {
+    this.#requireVersion(version);
+    const payload = this.#records.at(entryKey(ACCOUNT_TRIE, keccak256(address)), version);
+    return payload === undefined ? EMPTY_ROOT : decodeAccount(payload, 0).storageRoot;
+  }
+}
+
+/** Leaf value of a stored entry whose payload starts at `at`. */
+function leafValue(trieId: number, bytes: Uint8Array, at: number): Uint8Array {
+  return trieId === ACCOUNT_TRIE ? accountLeaf(bytes, at) : slotLeafValue(bytes.subarray(at));
+}
+
+/** Slot values are stored without leading zeros. */
+function encodeSlot(out: Uint8Array, at: number, value: Uint8Array): number {
+  let start = 0;
+  while (value[start] === 0) start++;
+  out.set(value.subarray(start), at);
+  return HASH_BYTES - start;
+}
+
+function slotValue(bytes: Uint8Array, start: number, end: number): Uint8Array {
+  const value = new Uint8Array(HASH_BYTES);
+  value.set(bytes.subarray(start, end), HASH_BYTES - (end - start));
+  return value;
+}
+
+function sameAccount(a: Account, b: Account): boolean {
+  return a.nonce === b.nonce && a.balanceWei === b.balanceWei && bytesEqual(a.codeHash, b.codeHash);
+}
+
+function isZero(bytes: Uint8Array): boolean {
+  for (let i = 0; i < bytes.length; i++) if (bytes[i] !== 0) return false;
+  return true;
+}
