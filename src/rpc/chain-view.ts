@@ -1,0 +1,106 @@
+/**
+ * Owns what the JSON-RPC methods need to know of a chain: one read-only view that the sequencer's node and the verifier
+ * both implement, and the pool behind `eth_sendRawTransaction`. Invariant: reads of one request come from one version.
+ */
+import type { BlockEnv, Engine, StateReader } from "../execution/execution.ts";
+import type { Block } from "../protocol/block.ts";
+import type { L1FeeParameters } from "../protocol/l1-fee.ts";
+import type { Receipt } from "../protocol/receipt.ts";
+import type { SignedTransaction } from "../protocol/transaction.ts";
+import type { AccountProof } from "../state/state.ts";
+import type { FoundLog, LogFilter } from "../store/chain-store.ts";
+
+export type { L1FeeParameters };
+
+export type Heads = {
+  readonly latest: number;
+  readonly safe: number;
+  readonly finalized: number;
+  /** Oldest block whose state is served. */
+  readonly oldestState: number;
+};
+
+/** The block being built: executed below the watermark, not sealed. */
+export type PendingBlock = {
+  readonly env: BlockEnv;
+  readonly parentHash: Uint8Array;
+  readonly parentBeaconBlockRoot: Uint8Array;
+  readonly transactions: readonly Uint8Array[];
+  readonly senders: readonly Uint8Array[];
+  readonly receipts: readonly Receipt[];
+  readonly state: StateReader;
+};
+
+export type ChainEvents = {
+  /** A new sealed block became the head. */
+  block?(block: Block, receipts: readonly Receipt[]): void;
+  /** Blocks above `toBlock` were unwound; `removed` in descending order with their receipts. */
+  reorg?(toBlock: number, removed: readonly { block: Block; receipts: readonly Receipt[] }[]): void;
+  /** Transactions were executed below the watermark: in the pending block, soon in a sealed one. */
+  confirmed?(hashes: readonly Uint8Array[]): void;
+  /** A transaction was accepted into the pool. */
+  accepted?(tx: SignedTransaction): void;
+};
+
+export interface ChainView {
+  readonly chainId: number;
+  readonly engine: Engine;
+  heads(): Heads;
+  /** Stored block by number. */
+  block(number: number): Block | undefined;
+  numberOfHash(hash: Uint8Array): number | undefined;
+  receipts(number: number): readonly Receipt[] | undefined;
+  transaction(hash: Uint8Array): { blockNumber: number; index: number } | undefined;
+  logs(filter: LogFilter): readonly FoundLog[];
+  pending(): PendingBlock | undefined;
+  /** State after block `number`. @throws {StateError} STATE_PRUNED */
+  stateAt(number: number): StateReader;
+  proof(number: number, address: Uint8Array, slots: readonly Uint8Array[]): AccountProof;
+  /** Environment in which a call on top of block `number` runs (that block's own context, as eth_call wants it). */
+  envAt(number: number): BlockEnv;
+  /** Fee parameters of L1 as the L1-attributes transaction of the block set them. */
+  l1FeesAt(number: number): L1FeeParameters;
+  subscribe(events: ChainEvents): () => void;
+}
+
+export type PoolRejection =
+  | "ALREADY_KNOWN"
+  | "NONCE_TOO_LOW"
+  | "NONCE_TOO_FAR"
+  | "UNDERPRICED"
+  | "REPLACEMENT_UNDERPRICED"
+  | "INSUFFICIENT_FUNDS"
+  | "INTRINSIC_GAS"
+  | "GAS_LIMIT_EXCEEDED"
+  | "TX_TOO_LARGE"
+  | "UNSUPPORTED_TYPE"
+  | "WRONG_CHAIN"
+  | "TIP_ABOVE_FEE"
+  | "FEE_TOO_HIGH"
+  | "INIT_CODE_TOO_LARGE"
+  | "SENDER_NOT_EOA"
+  | "POOL_FULL"
+  | "SENDER_LIMIT"
+  | "UNAVAILABLE";
+
+export type SubmitOutcome =
+  | { readonly accepted: true }
+  | { readonly accepted: false; readonly code: PoolRejection; readonly message: string };
+
+export type PooledTransaction = { readonly tx: SignedTransaction; readonly sender: Uint8Array };
+
+/** The pool as RPC sees it; a verifier has none. */
+export interface PoolView {
+  /** Durable when it resolves with accepted = true. Outcomes are in the order of `txs`. */
+  submit(txs: readonly PooledTransaction[]): Promise<readonly SubmitOutcome[]>;
+  /** Next nonce of a sender counting its executable pool transactions; undefined when it has none here. */
+  nextNonce(address: Uint8Array): bigint | undefined;
+  get(hash: Uint8Array): PooledTransaction | undefined;
+  /** Counts and bounded content for txpool_*. */
+  status(): { pending: number; queued: number };
+  /** `sender` limits it to one sender. */
+  content(
+    countMax: number,
+    sender?: Uint8Array,
+  ): { pending: readonly PooledTransaction[]; queued: readonly PooledTransaction[] };
+}

@@ -1,0 +1,23 @@
+/** Owns the table of all built-in methods: what is served and what docs/reference/rpc.md is made from. */
+import { BLOCK_METHODS } from "./block-methods.ts";
+import { CALL_METHODS } from "./call-methods.ts";
+import { FEE_METHODS } from "./fee-methods.ts";
+import { LOG_METHODS } from "./log-methods.ts";
+import type { Method } from "./method.ts";
+import { NODE_METHODS } from "./node-methods.ts";
+import { POOL_METHODS } from "./pool-methods.ts";
+import { RAW_METHODS } from "./raw-methods.ts";
+import { ROLLUP_METHODS } from "./rollup-methods.ts";
+import { STATE_METHODS } from "./state-methods.ts";
+
+export const METHODS: readonly Method[] = [
+  ...NODE_METHODS,
+  ...BLOCK_METHODS,
+  ...STATE_METHODS,
+  ...CALL_METHODS,
+  ...FEE_METHODS,
+  ...LOG_METHODS,
+  ...POOL_METHODS,
+  ...ROLLUP_METHODS,
+  ...RAW_METHODS,
+];
