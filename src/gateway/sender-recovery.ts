@@ -1,0 +1,114 @@
+/**
+ * Owns the recovery of senders off the main thread: about half of what taking a transaction costs. Few at a time are
+ * recovered in place (a round trip costs more), many are packed, cut into slices and spread over worker threads.
+ * On failure of a worker its slices are recovered in place and it is not asked again: slower, never wrong.
+ */
+import type { Worker } from "node:worker_threads";
+import { assert } from "../base/assert.ts";
+import type { Log } from "../base/log.ts";
+import { startWorker } from "../base/worker.ts";
+import { recoverSenders } from "../protocol/sender.ts";
+import type { SignedTransaction } from "../protocol/transaction.ts";
+import { signingHash } from "../protocol/transaction-codec.ts";
+import { packSignature, SENDER_SLOT_BYTES, SIGNATURE_SLOT_BYTES } from "./recovery-codec.ts";
+
+/** Fewer than this are recovered in place. */
+const IN_PLACE_MAX = 8;
+/** Recoveries in one message: about 5 ms of a worker's time, so that several workers share a batch. */
+const SLICE = 64;
+
+type Slice = {
+  readonly txs: readonly SignedTransaction[];
+  readonly done: (senders: (Uint8Array | undefined)[]) => void;
+};
+
+export type RecoveryAnswer = { readonly id: number; readonly senders: Uint8Array };
+export type RecoveryRequest = { readonly id: number; readonly signatures: Uint8Array };
+
+class RecoveryThread {
+  readonly #worker: Worker;
+  readonly #slices = new Map<number, Slice>();
+  readonly #log: Log;
+  #next = 0;
+  alive = true;
+
+  constructor(log: Log, background: boolean) {
+    this.#log = log;
+    this.#worker = startWorker(new URL("./recovery-worker.ts", import.meta.url), { name: "recovery", background });
+    // Idle threads hold no process open.
+    this.#worker.unref();
+    this.#worker.on("message", (answer: RecoveryAnswer) => this.#answered(answer));
+    this.#worker.on("error", (error) => this.#failed(error));
+    this.#worker.on("exit", () => this.#failed(new Error("the recovery thread ended")));
+  }
+
+  get waiting(): number {
+    return this.#slices.size;
+  }
+
+  take(slice: Slice): void {
+    const id = this.#next++;
+    const signatures = new Uint8Array(slice.txs.length * SIGNATURE_SLOT_BYTES);
+    slice.txs.forEach((tx, i) => packSignature(signatures, i, signingHash(tx), tx));
+    this.#slices.set(id, slice);
+    const request: RecoveryRequest = { id, signatures };
+    this.#worker.postMessage(request, [signatures.buffer]);
+  }
+
+  async close(): Promise<void> {
+    this.alive = false;
+    await this.#worker.terminate();
+  }
+
+  #answered({ id, senders }: RecoveryAnswer): void {
+    const slice = this.#slices.get(id);
+    assert(slice !== undefined, "a recovery thread answers what it was asked");
+    assert(senders.length === slice.txs.length * SENDER_SLOT_BYTES, "there is an answer for each signature");
+    this.#slices.delete(id);
+    slice.done(
+      slice.txs.map((_, i) => {
+        const at = i * SENDER_SLOT_BYTES;
+        return senders[at] === 1 ? senders.slice(at + 1, at + SENDER_SLOT_BYTES) : undefined;
+      }),
+    );
+  }
+
+  #failed(error: Error): void {
+    if (this.alive) this.#log.error("recovery thread failed, recovering in place", { err: error });
+    this.alive = false;
+    const left = [...this.#slices.values()];
+    this.#slices.clear();
+    for (const slice of left) slice.done(recoverSenders(slice.txs));
+  }
+}
+
+export class SenderRecovery {
+  readonly #threads: RecoveryThread[];
+
+  /** `threads` 0 recovers everything in place; `background`: they give way to the other threads. */
+  constructor(threads: number, log: Log, options: { readonly background?: boolean } = {}) {
+    this.#threads = Array.from({ length: threads }, () => new RecoveryThread(log, options.background === true));
+  }
+
+  /** Senders in the order of `txs`; undefined where the signature recovers to no key. */
+  async recover(txs: readonly SignedTransaction[]): Promise<readonly (Uint8Array | undefined)[]> {
+    const threads = this.#threads.filter((thread) => thread.alive);
+    if (txs.length < IN_PLACE_MAX) return recoverSenders(txs);
+    const parts: Promise<(Uint8Array | undefined)[]>[] = [];
+    for (let from = 0; from < txs.length; from += SLICE) {
+      const slice = txs.slice(from, from + SLICE);
+      const [thread] = threads.sort((a, b) => a.waiting - b.waiting);
+      if (thread !== undefined) {
+        parts.push(new Promise((done) => thread.take({ txs: slice, done })));
+        continue;
+      }
+      if (from > 0) await new Promise<void>((resolve) => setImmediate(resolve));
+      parts.push(Promise.resolve(recoverSenders(slice)));
+    }
+    return (await Promise.all(parts)).flat();
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#threads.map((thread) => thread.close()));
+  }
+}

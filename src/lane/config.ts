@@ -1,0 +1,53 @@
+/** Limits of a lane's pool. */
+import { bool, type ConfigOf, defineConfig, int } from "../base/config.ts";
+
+export const laneConfig = defineConfig("lane", {
+  poolTxsMax: int("SHEAF_POOL_TXS_MAX", {
+    default: 65_536,
+    min: 16,
+    max: 4_194_304,
+    help: "Transactions the pool holds; beyond it new ones are refused (accepted ones are never evicted).",
+  }),
+  poolSizeMaxBytes: int("SHEAF_POOL_SIZE_MAX_BYTES", {
+    default: 268_435_456,
+    min: 1_048_576,
+    max: 17_179_869_184,
+    help: "Bytes of transactions the pool holds.",
+  }),
+  senderTxsMax: int("SHEAF_POOL_SENDER_TXS_MAX", {
+    default: 4_096,
+    min: 1,
+    max: 1_048_576,
+    help: "Transactions the pool holds of one sender.",
+  }),
+  nonceGapMax: int("SHEAF_POOL_NONCE_GAP_MAX", {
+    default: 64,
+    min: 0,
+    max: 1_048_576,
+    help: "How far above the next executable nonce a held-back transaction may be.",
+  }),
+  priceBumpPercent: int("SHEAF_POOL_PRICE_BUMP_PERCENT", {
+    default: 10,
+    min: 1,
+    max: 1_000,
+    help: "Least increase of both fee caps for a replacement.",
+  }),
+  minTipWei: int("SHEAF_POOL_MIN_TIP_WEI", {
+    default: 0,
+    min: 0,
+    max: 1_000_000_000_000,
+    help: "Least priority fee cap a transaction must offer.",
+  }),
+  queuedLifetimeSeconds: int("SHEAF_POOL_QUEUED_LIFETIME_SECONDS", {
+    default: 10_800,
+    min: 1,
+    max: 31_536_000,
+    help: "How long a transaction behind a nonce gap or below the base fee is kept.",
+  }),
+  allowUnprotected: bool("SHEAF_POOL_ALLOW_UNPROTECTED", {
+    default: true,
+    help: "Accept transactions without a chain id (the deterministic deployer needs it).",
+  }),
+});
+
+export type LaneConfig = ConfigOf<typeof laneConfig>;

@@ -1,0 +1,340 @@
+/**
+ * Owns the order of a cluster while it leads: decides when a block opens and closes, which L1 origin it takes, and cuts
+ * the lanes every few milliseconds. Its only product is the order log; the sealer executes the same records, live here
+ * and in replay after a restart.
+ * Invariants: timestamps and origins keep the rules of decision 0002; nothing executed is shown as sealed before its
+ * record is durable; the sequenced chain never contradicts the chain derived from L1: where they differ the derived
+ * chain is adopted, and where L1 took an origin back, the blocks on it are rewound.
+ * On an L1 fault it goes on with the origin it has until the drift limit, then stops building and says so.
+ */
+import { assert } from "../base/assert.ts";
+import { bytesEqual, toHex } from "../base/bytes.ts";
+import type { Clock } from "../base/clock.ts";
+import { type CodedError, isRetryable } from "../base/error.ts";
+import type { Log } from "../base/log.ts";
+import { Loop } from "../base/loop.ts";
+import { runAll, type Service } from "../base/service.ts";
+import type { ExecutorApi } from "../executor/api.ts";
+import type { L1Reader } from "../l1/l1.ts";
+import type { LaneApi } from "../lane/api.ts";
+import type { AppendLog } from "../log/log.ts";
+import { LogWriter } from "../log/log-writer.ts";
+import type { Block } from "../protocol/block.ts";
+import { blockContextOf } from "../protocol/block-context.ts";
+import { type BlockContext, encodeOrderRecord, type LanePosition, type OrderedTx } from "../protocol/cut.ts";
+import type { SystemConfigValues } from "../protocol/system-config.ts";
+import { DEPOSIT_TYPE } from "../protocol/transaction-codec.ts";
+import type { SealedBlock, SealerApi } from "../sealer/api.ts";
+import type { OrdererApi, SafeChain } from "./api.ts";
+import type { OrdererConfig } from "./config.ts";
+import type { OrdererMetrics } from "./metrics.ts";
+import { OriginFeed } from "./origin-feed.ts";
+
+/** What the orderer needs of the sealer beyond what others see. */
+export interface SealerDriver extends SealerApi {
+  readonly openContext: BlockContext | undefined;
+  open(context: BlockContext): Promise<void>;
+  execute(txs: readonly OrderedTx[], position?: LanePosition): Promise<void>;
+  executed(position: LanePosition): void;
+  confirm(): void;
+  close(seq: number): Promise<SealedBlock>;
+  rewind(seq: number, toBlock: number, reason: string): Promise<void>;
+}
+
+export type OrdererDeps = {
+  readonly l1: L1Reader;
+  readonly lane: LaneApi;
+  readonly orderLog: AppendLog;
+  readonly term: number;
+  readonly sealer: SealerDriver;
+  readonly executor: ExecutorApi;
+  readonly safeChain: SafeChain;
+  readonly contracts: { readonly portal: Uint8Array; readonly systemConfig: Uint8Array };
+  readonly maxDriftSeconds: number;
+  /** Parameters in force at genesis. */
+  readonly genesisConfig: SystemConfigValues;
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly metrics: OrdererMetrics;
+};
+
+/** L1 clocks further ahead than this are followed (test chains warp time); less is ordinary skew. */
+const L1_AHEAD_TOLERANCE_MS = 60_000;
+const L1_AHEAD_HYSTERESIS_MS = 15_000;
+
+export class Orderer implements Service, OrdererApi {
+  readonly name = "orderer";
+  readonly #config: OrdererConfig;
+  readonly #deps: OrdererDeps;
+  readonly #writer: LogWriter;
+  readonly #feed: OriginFeed;
+  readonly #steps: Loop;
+  readonly #polls: Loop;
+  #waitingFor: string | undefined = "not started";
+  /** The open block is closed at once: it only walks to the next origin. */
+  #walking = false;
+  /** Bytes of sequenced transactions in the open block: all of it must fit one segment. */
+  #openSizeBytes = 0;
+  /** The open block's context is not in the log yet. */
+  #openUnlogged = false;
+  #safeSeen: Uint8Array | undefined;
+  #l1AheadMs = 0;
+
+  constructor(config: OrdererConfig, deps: OrdererDeps) {
+    this.#config = config;
+    this.#deps = deps;
+    this.#writer = new LogWriter(deps.orderLog, deps.term);
+    const open = deps.sealer.openContext;
+    this.#feed = new OriginFeed(
+      { l1: deps.l1, ...deps.contracts, confDepth: config.l1ConfDepth },
+      open === undefined
+        ? anchorOf(deps.sealer.head, deps.genesisConfig)
+        : { origin: open.origin, systemConfig: open.systemConfig },
+    );
+    for (const raw of deps.executor.pending()?.transactions ?? [])
+      if (raw[0] !== DEPOSIT_TYPE) this.#openSizeBytes += raw.length;
+    deps.metrics.maxDriftSeconds.set(deps.maxDriftSeconds);
+    // L1 may come back; a failed append or execution leaves the log's end unknown: only a restart, which reads it, goes on.
+    this.#steps = new Loop("orderer", () => this.#step(), {
+      everyMs: config.cutIntervalMs,
+      log: deps.log,
+      clock: deps.clock,
+      isFatal: (error) => !(isRetryable(error) && (error as CodedError).name === "L1Error"),
+    });
+    this.#polls = new Loop("orderer-l1", () => this.#poll(), {
+      everyMs: config.l1PollMs,
+      log: deps.log,
+      clock: deps.clock,
+      backoffMaxMs: 5_000,
+    });
+  }
+
+  notReady(): string | undefined {
+    return this.#waitingFor;
+  }
+
+  /** Looks at L1 now instead of at the next poll. */
+  pollNow(): void {
+    this.#polls.trigger();
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    this.#deps.metrics.active.set(1);
+    try {
+      await runAll(signal, [
+        { name: "orderer steps", run: (s) => this.#steps.run(s) },
+        { name: "orderer l1", run: (s) => this.#polls.run(s) },
+      ]);
+    } finally {
+      this.#deps.metrics.active.set(0);
+    }
+  }
+
+  async #poll(): Promise<void> {
+    await this.#feed.poll();
+    const head = this.#feed.head;
+    if (head === undefined) return;
+    const aheadMs = head.timestamp * 1_000 - this.#deps.clock.nowMs();
+    if (aheadMs < L1_AHEAD_TOLERANCE_MS) this.#l1AheadMs = 0;
+    else if (Math.abs(aheadMs - this.#l1AheadMs) > L1_AHEAD_HYSTERESIS_MS) this.#l1AheadMs = aheadMs;
+  }
+
+  #nowMs(): number {
+    return this.#deps.clock.nowMs() + this.#l1AheadMs;
+  }
+
+  async #step(): Promise<void> {
+    if (await this.#followSafeChain()) return;
+    if (this.#feed.broken) return this.#rewindToL1();
+    if (this.#feed.current === undefined) {
+      this.#waitingFor = "L1 has not answered yet";
+      return;
+    }
+    if (this.#deps.sealer.openContext === undefined) {
+      const context = this.#nextContext();
+      if (context === undefined) return;
+      await this.#deps.sealer.open(context);
+      this.#openUnlogged = true;
+      this.#openSizeBytes = 0;
+    }
+    await this.#cut();
+    this.#waitingFor = undefined;
+    this.#deps.metrics.heartbeat.set(this.#deps.clock.nowMs() / 1_000);
+  }
+
+  /** The next block's context, or undefined while none may be built. */
+  #nextContext(): BlockContext | undefined {
+    const parent = this.#deps.sealer.head;
+    const next = this.#feed.next();
+    const blockTimeMs = this.#config.blockTimeMs;
+    const nowMs = this.#nowMs();
+    // More than one origin waiting: we are behind L1 and walk, one block an origin, until we are not.
+    this.#walking = next !== undefined && this.#feed.waiting > 1;
+    const slotEndSeconds = Math.ceil((Math.floor(nowMs / blockTimeMs) * blockTimeMs + blockTimeMs) / 1_000);
+    const earliest = parent.header.timestamp + 1;
+    const timestamp =
+      this.#walking && next !== undefined
+        ? Math.max(earliest, next.info.timestamp)
+        : Math.max(earliest, slotEndSeconds);
+    const advance = next !== undefined && next.info.timestamp <= timestamp;
+    const origin = advance ? next.info : this.#feed.current;
+    assert(origin !== undefined, "an origin is known");
+    this.#deps.metrics.originAgeSeconds.set(Math.max(0, Math.floor(nowMs / 1_000) - origin.timestamp));
+    if (timestamp > origin.timestamp + this.#deps.maxDriftSeconds) {
+      const ageSeconds = timestamp - origin.timestamp;
+      if (!this.#waitingFor?.startsWith("L1 origin is too old"))
+        this.#deps.log.error("building stops: L1 origin is too old", { origin: origin.number, ageSeconds });
+      this.#waitingFor = `L1 origin is too old: block ${origin.number} is ${ageSeconds} s behind, limit ${this.#deps.maxDriftSeconds} s`;
+      return undefined;
+    }
+    const context: BlockContext = {
+      number: parent.header.number + 1,
+      timestamp,
+      origin,
+      sequenceNumber: advance ? 0 : parent.sequenceNumber + 1,
+      systemConfig: advance ? next.systemConfig : this.#feed.systemConfig,
+      deposits: advance ? next.deposits : [],
+    };
+    if (advance) this.#feed.advance();
+    return context;
+  }
+
+  async #cut(): Promise<void> {
+    const { lane, sealer, executor, metrics, clock } = this.#deps;
+    const context = sealer.openContext;
+    assert(context !== undefined, "a block is open");
+    const startMs = clock.nowMs();
+    const safe = this.#deps.safeChain.safeHead();
+    const backlog = sealer.head.header.number - (safe?.number ?? 0);
+    const throttled = backlog > this.#config.unpostedBlocksMax;
+    const batch =
+      throttled || this.#walking
+        ? undefined
+        : lane.take({
+            gasMax: this.#config.cutGasMax,
+            gasLeft: executor.gasLeft(),
+            sizeMaxBytes: Math.min(this.#config.cutSizeMaxBytes, this.#config.blockSizeMaxBytes - this.#openSizeBytes),
+            baseFeeWei: executor.pending()?.env.baseFeePerGasWei ?? 0n,
+          });
+    const count = batch?.txs.length ?? 0;
+    for (const tx of batch?.txs ?? []) this.#openSizeBytes += tx.raw.length;
+    const close = this.#walking || this.#nowMs() >= context.timestamp * 1_000;
+    if (count === 0 && !close) return;
+    // Execution and durability go on side by side; the seal and its news wait for both.
+    const write = async (): Promise<number> => {
+      const positions: LanePosition[] = [];
+      if (batch !== undefined && count > 0) positions.push({ lane: lane.index, seq: await lane.release(batch) });
+      const seq = await this.#writer.append(
+        encodeOrderRecord({
+          kind: "cut",
+          blockNumber: context.number,
+          open: this.#openUnlogged ? context : undefined,
+          positions,
+          inline: [],
+          close,
+        }),
+      );
+      for (const position of positions) sealer.executed(position);
+      return seq;
+    };
+    const [seq] = await Promise.all([write(), batch === undefined ? undefined : sealer.execute(batch.txs)]);
+    sealer.confirm();
+    this.#openUnlogged = false;
+    metrics.cuts.inc();
+    metrics.ordered.inc(count);
+    if (close) {
+      await sealer.close(seq);
+      if (this.#feed.waiting > 0) this.#steps.trigger();
+    }
+    // A pause would only make those wait that this cut had no room for.
+    if (batch?.more === true) this.#steps.trigger();
+    metrics.cutSeconds.observe((clock.nowMs() - startMs) / 1_000);
+  }
+
+  /** True while the sequenced chain is not one with the derived chain (nothing may be built meanwhile). */
+  async #followSafeChain(): Promise<boolean> {
+    const { safeChain, sealer, l1, log } = this.#deps;
+    const safe = safeChain.safeHead();
+    if (safe === undefined) {
+      this.#waitingFor = "the verifier has not caught up with L1 yet";
+      return true;
+    }
+    if (this.#safeSeen !== undefined && bytesEqual(this.#safeSeen, safe.hash)) return false;
+    const own = sealer.block(safe.number);
+    if (own !== undefined && bytesEqual(own.hash, safe.hash)) {
+      this.#safeSeen = safe.hash;
+      return false;
+    }
+    if (safeChain.divergence?.() !== undefined) {
+      // Two executions of the same inputs differ: nothing is settled, and taking over the other result would hide it.
+      this.#waitingFor = "the verifier computes another chain from the same inputs; settlement is stopped";
+      return false;
+    }
+    const safeBlock = safeChain.block(safe.number);
+    const canonical = safeBlock === undefined ? undefined : await l1.block(safeBlock.origin.number);
+    if (safeBlock === undefined || canonical === undefined || !bytesEqual(canonical.hash, safeBlock.origin.hash)) {
+      this.#waitingFor = "the verifier is unwinding an L1 reorg";
+      return true;
+    }
+    let common = Math.min(safe.number, sealer.head.header.number);
+    while (!sameBlock(sealer.block(common), safeChain.block(common))) common--;
+    log.warn("derived chain differs from the sequenced chain, adopting it", { common, safe: safe.number });
+    if (sealer.head.header.number > common || sealer.openContext !== undefined)
+      await this.#rewind(common, "the chain derived from L1 differs");
+    for (let number = common + 1; number <= safe.number; number++) await this.#adopt(safeChain.block(number), number);
+    this.#feed.reset(anchorOf(sealer.head, this.#deps.genesisConfig));
+    this.#safeSeen = safe.hash;
+    this.#polls.trigger();
+    return true;
+  }
+
+  async #adopt(block: Block | undefined, number: number): Promise<void> {
+    const { sealer } = this.#deps;
+    assert(block !== undefined, `safe block ${number} is held by the verifier`);
+    const context = blockContextOf(block, sealer.head, this.#deps.genesisConfig);
+    const inline = block.transactions
+      .map((raw, i) => ({ raw, sender: block.senders[i] as Uint8Array }))
+      .filter((tx) => tx.raw[0] !== DEPOSIT_TYPE);
+    const seq = await this.#writer.append(
+      encodeOrderRecord({ kind: "cut", blockNumber: number, open: context, positions: [], inline, close: true }),
+    );
+    await sealer.open(context);
+    await sealer.execute(inline);
+    const sealed = await sealer.close(seq);
+    assert(bytesEqual(sealed.block.hash, block.hash), `adopted block ${number} is ${toHex(block.hash)} here too`);
+  }
+
+  /** L1 took our origin back: rewind to the last block whose origin is canonical. */
+  async #rewindToL1(): Promise<void> {
+    const { sealer, l1, metrics } = this.#deps;
+    let number = sealer.head.header.number;
+    for (;;) {
+      const block = sealer.block(number);
+      assert(block !== undefined, "sealed blocks are stored");
+      const canonical = await l1.block(block.origin.number);
+      if (canonical !== undefined && bytesEqual(canonical.hash, block.origin.hash)) break;
+      assert(number > 0, "L1 still holds the origin of genesis");
+      number -= block.sequenceNumber + 1; // to the last block of the origin before
+      number = Math.max(number, 0);
+    }
+    metrics.l1Reorgs.inc();
+    await this.#rewind(number, "L1 reorg");
+    this.#feed.reset(anchorOf(sealer.head, this.#deps.genesisConfig));
+    this.#polls.trigger();
+  }
+
+  async #rewind(toBlock: number, reason: string): Promise<void> {
+    const seq = await this.#writer.append(encodeOrderRecord({ kind: "rewind", toBlock, reason }));
+    await this.#deps.sealer.rewind(seq, toBlock, reason);
+    this.#openUnlogged = false;
+    this.#safeSeen = undefined;
+  }
+}
+
+function anchorOf(block: Block, genesisConfig: SystemConfigValues): ConstructorParameters<typeof OriginFeed>[1] {
+  return { origin: block.origin, systemConfig: blockContextOf(block, undefined, genesisConfig).systemConfig };
+}
+
+function sameBlock(a: Block | undefined, b: Block | undefined): boolean {
+  return a !== undefined && b !== undefined && bytesEqual(a.hash, b.hash);
+}

@@ -1,0 +1,250 @@
+/**
+ * Owns the chain as sealed: applies order records in order, live or in replay, and stores each block with everything
+ * it changes in one database transaction, together with the position of the order log it came from.
+ * Invariant: the sealed chain is a pure function of the order log and the lane logs; block n+1 builds on block n; a
+ * restart at any point replays from the stored position to the same blocks.
+ * On failure nothing is half stored; a diverging replay is a bug and stops the process.
+ */
+import { assert } from "../base/assert.ts";
+import { Reader, Writer } from "../base/binary.ts";
+import { toHex } from "../base/bytes.ts";
+import type { Clock } from "../base/clock.ts";
+import type { Log } from "../base/log.ts";
+import type { ExecutorApi } from "../executor/api.ts";
+import type { KeyShardApi } from "../keyshard/api.ts";
+import type { LaneApi, Settlement } from "../lane/api.ts";
+import type { AppendLog } from "../log/log.ts";
+import type { Block } from "../protocol/block.ts";
+import type { BlockContext, LanePosition, OrderedTx, OrderRecord } from "../protocol/cut.ts";
+import { keccak256 } from "../protocol/keccak.ts";
+import { DEPOSIT_TYPE } from "../protocol/transaction-codec.ts";
+import type { ChainStore } from "../store/chain-store.ts";
+import type { Database } from "../store/database.ts";
+import type { SealEvents, SealedBlock, SealerApi } from "./api.ts";
+import type { SealerMetrics } from "./metrics.ts";
+
+/** Logs keep the records of at least this many sealed blocks. */
+const TRIM_EVERY_BLOCKS = 256;
+const POSITION_KEY = "sealer/position";
+
+/** How far the sealed chain has consumed the logs. */
+export type SealPosition = { readonly orderSeq: number; readonly lanes: readonly LanePosition[] };
+
+export type SealerDeps = {
+  readonly database: Database;
+  readonly chain: ChainStore;
+  readonly keyshard: KeyShardApi;
+  readonly executor: ExecutorApi;
+  readonly orderLog: AppendLog;
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly metrics: SealerMetrics;
+};
+
+export class Sealer implements SealerApi {
+  readonly #deps: SealerDeps;
+  readonly #listeners = new Set<SealEvents>();
+  #lanes: readonly LaneApi[] = [];
+  #position: SealPosition;
+  /** Newest lane positions executed, sealed or not. */
+  readonly #executedLanes = new Map<number, number>();
+  /** Transactions of the open block that came from lanes, for a rewind. */
+  #openTxs: OrderedTx[] = [];
+  #openContext: BlockContext | undefined;
+  #unconfirmed: Uint8Array[] = [];
+  #trimMark: SealPosition | undefined;
+
+  constructor(deps: SealerDeps) {
+    this.#deps = deps;
+    assert(deps.chain.head >= 0, "the sealer starts from a stored genesis");
+    assert(deps.chain.head === deps.keyshard.head, "chain and state are stored together");
+    this.#position = readPosition(deps.chain.getMeta(POSITION_KEY));
+    for (const p of this.#position.lanes) this.#executedLanes.set(p.lane, p.seq);
+    this.#report();
+  }
+
+  /** Lanes are attached after they recovered, which needs the sealed position. */
+  attachLanes(lanes: readonly LaneApi[]): void {
+    this.#lanes = lanes;
+  }
+
+  get position(): SealPosition {
+    return this.#position;
+  }
+
+  get head(): Block {
+    return this.block(this.#deps.chain.head) as Block;
+  }
+
+  /** Context of the block being built. */
+  get openContext(): BlockContext | undefined {
+    return this.#openContext;
+  }
+
+  block(number: number): Block | undefined {
+    return this.#deps.chain.block(number);
+  }
+
+  subscribe(events: SealEvents): () => void {
+    this.#listeners.add(events);
+    return () => this.#listeners.delete(events);
+  }
+
+  /** Replays one record of the order log. */
+  async replay(seq: number, record: OrderRecord): Promise<void> {
+    if (record.kind === "rewind") return this.rewind(seq, record.toBlock, record.reason);
+    if (record.open !== undefined) await this.open(record.open);
+    assert(this.#openContext?.number === record.blockNumber, "a cut extends the open block");
+    for (const p of record.positions) {
+      const lane = this.#lanes[p.lane];
+      assert(lane !== undefined, `lane ${p.lane} exists`);
+      await this.execute(await lane.batchAt(p.seq), p);
+    }
+    if (record.inline.length > 0) await this.execute(record.inline);
+    if (record.close) await this.close(seq);
+  }
+
+  async open(context: BlockContext): Promise<void> {
+    const parent = this.head;
+    assert(context.number === parent.header.number + 1, "blocks are opened in order");
+    this.#openContext = context;
+    this.#openTxs = [];
+    await this.#deps.executor.open(context, parent);
+  }
+
+  /** Runs transactions of the order; `position` is the lane record they came from, when they came from a lane. */
+  async execute(txs: readonly OrderedTx[], position?: LanePosition): Promise<void> {
+    assert(this.#openContext !== undefined, "transactions are executed in an open block");
+    if (position !== undefined) this.#executedLanes.set(position.lane, position.seq);
+    if (txs.length === 0) return;
+    const results = await this.#deps.executor.execute(txs);
+    const settlements: Settlement[] = [];
+    for (const [i, tx] of txs.entries()) {
+      const result = results[i];
+      assert(result !== undefined, "every ordered transaction has a result");
+      const hash = keccak256(tx.raw);
+      if (result.included) {
+        settlements.push({ hash, included: true });
+        this.#openTxs.push(tx);
+        this.#unconfirmed.push(hash);
+      } else {
+        settlements.push({ hash, included: false, reason: result.reason, tx });
+        this.#deps.metrics.skipped.inc(1, { reason: result.reason });
+      }
+    }
+    // What is skipped for now must be durable in its lane again before this block is sealed.
+    await Promise.all(this.#lanes.map((lane) => lane.settle(settlements)));
+  }
+
+  /** The executed lane position becomes known to be `position` (live path: it is written while execution runs). */
+  executed(position: LanePosition): void {
+    this.#executedLanes.set(position.lane, position.seq);
+  }
+
+  /** What was executed so far is durable in the order: tells everybody. */
+  confirm(): void {
+    const hashes = this.#unconfirmed;
+    if (hashes.length === 0) return;
+    this.#unconfirmed = [];
+    for (const listener of this.#listeners) listener.confirmed?.(hashes);
+  }
+
+  /** Seals the open block; `seq` is the order record that closes it and must be durable. */
+  async close(seq: number): Promise<SealedBlock> {
+    this.confirm();
+    const startMs = this.#deps.clock.nowMs();
+    const { block, receipts, prepared, writes } = await this.#deps.executor.finish();
+    assert(block.header.number === this.#openContext?.number, "the finished block is the open one");
+    const position: SealPosition = {
+      orderSeq: seq,
+      lanes: [...this.#executedLanes].map(([lane, laneSeq]) => ({ lane, seq: laneSeq })),
+    };
+    this.#deps.database.transaction(() => {
+      this.#deps.keyshard.commit(block.header.number, prepared);
+      this.#deps.chain.append(block, receipts);
+      this.#deps.chain.putMeta(POSITION_KEY, writePosition(position));
+    });
+    await this.#deps.database.settled();
+    this.#deps.executor.abandon();
+    this.#position = position;
+    this.#openContext = undefined;
+    this.#openTxs = [];
+    this.#deps.metrics.transactions.inc(block.transactions.length);
+    this.#deps.metrics.gas.inc(block.header.gasUsed);
+    this.#deps.metrics.sealSeconds.observe((this.#deps.clock.nowMs() - startMs) / 1_000);
+    this.#report();
+    const sealed: SealedBlock = { block, receipts };
+    for (const lane of this.#lanes) lane.onHead({ gasLimit: block.header.gasLimit, changed: writes.accounts.keys() });
+    if (block.header.number % TRIM_EVERY_BLOCKS === 0) await this.#trim(position);
+    for (const listener of this.#listeners) listener.sealed?.(sealed);
+    return sealed;
+  }
+
+  /** Lets the logs drop what the blocks before the last mark needed; the newest ones stay as a second copy. */
+  async #trim(position: SealPosition): Promise<void> {
+    const mark = this.#trimMark;
+    this.#trimMark = position;
+    if (mark === undefined) return;
+    await this.#deps.database.flushed(); // the logs are what restores blocks that have not reached the disk
+    await this.#deps.orderLog.trim(mark.orderSeq);
+    for (const { lane, seq } of mark.lanes) await this.#lanes[lane]?.trim(seq);
+  }
+
+  /** Takes blocks above `toBlock` back; their transactions return to the lanes. `seq`: the durable rewind record. */
+  async rewind(seq: number, toBlock: number, reason: string): Promise<void> {
+    const { chain, keyshard, database, executor, log } = this.#deps;
+    assert(toBlock >= 0 && toBlock <= chain.head, "a rewind goes to a sealed block");
+    executor.abandon();
+    this.#unconfirmed = [];
+    const removed: SealedBlock[] = [];
+    for (let n = chain.head; n > toBlock; n--) {
+      const block = chain.block(n);
+      assert(block !== undefined, "sealed blocks are stored");
+      removed.push({ block, receipts: chain.receipts(n) ?? [] });
+    }
+    const returned: OrderedTx[] = removed
+      .toReversed()
+      .flatMap(({ block }) => block.transactions.map((raw, i) => ({ raw, sender: block.senders[i] as Uint8Array })))
+      .filter((tx) => tx.raw[0] !== DEPOSIT_TYPE)
+      .concat(this.#openTxs);
+    const position: SealPosition = {
+      orderSeq: seq,
+      lanes: [...this.#executedLanes].map(([lane, laneSeq]) => ({ lane, seq: laneSeq })),
+    };
+    // Durable in the lane first: a crash in between replays the rewind, and returning twice is harmless.
+    const restore = await this.#lanes[0]?.prepareReturn(returned);
+    database.transaction(() => {
+      keyshard.rollback(toBlock);
+      chain.rollback(toBlock);
+      chain.putMeta(POSITION_KEY, writePosition(position));
+    });
+    this.#position = position;
+    this.#openContext = undefined;
+    this.#openTxs = [];
+    restore?.();
+    this.#deps.metrics.rewinds.inc();
+    this.#report();
+    log.warn("chain rewound", { toBlock, removedBlocks: removed.length, returnedTxs: returned.length, reason });
+    for (const listener of this.#listeners) listener.rewound?.(toBlock, removed);
+  }
+
+  #report(): void {
+    const { header, hash } = this.head;
+    this.#deps.metrics.headNumber.set(header.number);
+    this.#deps.metrics.headTimestamp.set(header.timestamp);
+    this.#deps.log.debug("head", { number: header.number, hash: toHex(hash), gasUsed: header.gasUsed });
+  }
+}
+
+function writePosition(position: SealPosition): Uint8Array {
+  const w = new Writer(32).uvarint(position.orderSeq);
+  return w.list(position.lanes, (p) => w.uvarint(p.lane).uvarint(p.seq)).finish();
+}
+
+function readPosition(bytes: Uint8Array | undefined): SealPosition {
+  if (bytes === undefined) return { orderSeq: 0, lanes: [] };
+  const r = new Reader(bytes);
+  const position = { orderSeq: r.uvarint(), lanes: r.list(1024, () => ({ lane: r.uvarint(), seq: r.uvarint() })) };
+  r.end();
+  return position;
+}
