@@ -1,0 +1,33 @@
+/** `sheaf config`: every setting with its variable, value in force, default and meaning. */
+import type { Command } from "commander";
+import { CONFIG_MAPS, readConfig } from "../base/config.ts";
+import type { CommandContext } from "./context.ts";
+import { renderTable } from "./table.ts";
+
+export function addConfigCommand(program: Command, context: CommandContext): void {
+  program
+    .command("config")
+    .description("print every setting: variable, value in force, default, meaning (secrets hidden)")
+    .option("--json", "machine-readable output")
+    .action((options: { json?: boolean }) => {
+      const rows = [...CONFIG_MAPS].flatMap(([folder, map]) => {
+        const values = readConfig(map, context.env) as Record<string, unknown>;
+        return Object.entries(map).map(([key, field]) => ({
+          folder,
+          variable: field.env,
+          value: field.secret === true ? "(hidden)" : String(values[key]),
+          default: field.secret === true ? "" : String(field.default),
+          kind: field.kind,
+          help: field.help,
+        }));
+      });
+      if (options.json === true) context.out(JSON.stringify(rows, null, 2));
+      else
+        context.out(
+          renderTable(
+            ["variable", "value", "default", "kind", "meaning"],
+            rows.map((r) => [r.variable, r.value, r.default, r.kind, r.help]),
+          ),
+        );
+    });
+}

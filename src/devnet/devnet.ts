@@ -1,0 +1,473 @@
+/**
+ * Owns a whole network in one process: an L1 (anvil), the contracts, the clusters and their endpoints. The command line
+ * and the end-to-end tests use the same thing. Everything it knows is in its data folder: a second start on the same
+ * folder resumes the same chains. An L1 that outlived a killed devnet is taken over by its process id.
+ */
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type Address, createWalletClient, defineChain, encodeFunctionData, http, publicActions } from "viem";
+import { assert } from "../base/assert.ts";
+import { bytesEqual, fromHex, toHex } from "../base/bytes.ts";
+import { type Clock, systemClock } from "../base/clock.ts";
+import { defineErrors } from "../base/error.ts";
+import { createLog, type Log, type LogLevel, silentLog } from "../base/log.ts";
+import { Loop } from "../base/loop.ts";
+import { Metrics } from "../base/metrics.ts";
+import { CloseStack, runAll } from "../base/service.ts";
+import { inboxAbi } from "../l1/abi/inbox.ts";
+import { Anvil, anvilBinary, freePort } from "../l1/anvil.ts";
+import { type Deployer, deployClusters, deployNetwork } from "../l1/deploy.ts";
+import { JsonRpcClient } from "../l1/json-rpc.ts";
+import { ClusterNode } from "../node/cluster-node.ts";
+import type { ClusterContracts, Genesis } from "../protocol/genesis.ts";
+import { encodeGenesis } from "../protocol/genesis-codec.ts";
+import { HealthServer } from "../rpc/health-server.ts";
+import { clusterAccounts, type DevAccount, networkAccounts, userAccounts } from "./accounts.ts";
+import { buildGenesisAlloc } from "./genesis-alloc.ts";
+import { installOnDevnetL1 } from "./preinstalls.ts";
+
+export const devnetError = defineErrors("Devnet", {
+  DEVNET_L1_CHANGED: {
+    summary: "The L1 on the port is not the one this devnet's chains were made on.",
+    action: "Start with --fresh to begin again, or with another --data-dir or --ports.",
+    retryable: false,
+  },
+  DEVNET_PORT_TAKEN: {
+    summary: "Another program listens on a port the devnet needs.",
+    action: "Stop it, or choose other ports with --ports.",
+    retryable: false,
+  },
+  DEVNET_OPTIONS_CHANGED: {
+    summary: "The data folder holds a devnet that was made with other options.",
+    action: "Start with the same options, or with --fresh.",
+    retryable: false,
+  },
+});
+
+export type DevnetOptions = {
+  readonly dataDir: string;
+  /** Begin again: forget what the folder holds. */
+  readonly fresh?: boolean;
+  readonly clusters?: number;
+  /** First ports; 0 takes free ones. Cluster i listens on `cluster + i`, its verifier on `verifier + i`. */
+  readonly ports?: {
+    readonly l1?: number;
+    readonly cluster?: number;
+    readonly verifier?: number;
+    readonly health?: number;
+  };
+  readonly l1BlockTimeSeconds?: number;
+  /** In L1 blocks. */
+  readonly sequencingWindow?: number;
+  readonly challengePeriodSeconds?: number;
+  /** In L2 blocks. */
+  readonly submissionInterval?: number;
+  readonly logLevel?: LogLevel;
+  /** Environment settings are read from. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  readonly onProgress?: (step: string) => void;
+  readonly clock?: Clock;
+};
+
+export const DEFAULT_PORTS = { l1: 8545, cluster: 9545, verifier: 9645, health: 9700 } as const;
+/** Where the devnet differs from production defaults: data reaches L1 in seconds though blobs are far from full. */
+const DEVNET_SETTINGS = {
+  SHEAF_PUBLISHER_AGE_MAX_SECONDS: "6",
+  SHEAF_PUBLISHER_IDLE_AGE_MAX_SECONDS: "30",
+  SHEAF_PUBLISHER_POLL_MS: "500",
+} as const;
+const L1_CHAIN_ID = 31_337;
+const FIRST_CHAIN_ID = 901;
+const USER_BALANCE_WEI = 10_000n * 10n ** 18n;
+const ROLE_BALANCE_WEI = 1_000n * 10n ** 18n;
+
+export type Endpoints = {
+  readonly l1: { readonly rpcUrl: string; readonly beaconUrl: string; readonly chainId: number };
+  readonly clusters: readonly {
+    readonly name: string;
+    readonly chainId: number;
+    readonly rpcUrl: string;
+    readonly wsUrl: string;
+    readonly verifierRpcUrl: string;
+    readonly contracts: Readonly<Record<keyof ClusterContracts, Address>>;
+  }[];
+  readonly accounts: readonly { readonly address: Address; readonly privateKey: `0x${string}` }[];
+  /** `/livez`, `/readyz`, `/metrics` of the process. */
+  readonly healthUrl: string;
+  readonly ready: true;
+};
+
+/** What the folder remembers of the network. */
+type Deployment = {
+  readonly version: 1;
+  readonly l1GenesisHash: string;
+  readonly clusters: readonly { name: string; chainId: number; contracts: Record<keyof ClusterContracts, Address> }[];
+};
+
+type L1Handle = { readonly rpcUrl: string; readonly beaconUrl: string; stop(): Promise<void>; exited: Promise<void> };
+
+export class Devnet {
+  readonly endpoints: Endpoints;
+  readonly l1: JsonRpcClient;
+  readonly clusters: readonly ClusterNode[];
+  readonly metrics: Metrics;
+  readonly #close: CloseStack;
+  readonly #l1Exited: Promise<void>;
+
+  private constructor(p: {
+    endpoints: Endpoints;
+    l1: JsonRpcClient;
+    clusters: readonly ClusterNode[];
+    metrics: Metrics;
+    close: CloseStack;
+    l1Exited: Promise<void>;
+  }) {
+    this.endpoints = p.endpoints;
+    this.l1 = p.l1;
+    this.clusters = p.clusters;
+    this.metrics = p.metrics;
+    this.#close = p.close;
+    this.#l1Exited = p.l1Exited;
+  }
+
+  /** Starts or resumes the network; when it resolves everything answers. Call `run` to keep it going. */
+  static async create(options: DevnetOptions): Promise<Devnet> {
+    const close = new CloseStack();
+    try {
+      return await Devnet.#create(options, close);
+    } catch (error) {
+      await close.close().catch(() => undefined);
+      throw error;
+    }
+  }
+
+  static async #create(options: DevnetOptions, close: CloseStack): Promise<Devnet> {
+    const clock = options.clock ?? systemClock;
+    const progress = options.onProgress ?? (() => undefined);
+    const { dataDir } = options;
+    if (options.fresh === true) await forget(dataDir, clock);
+    mkdirSync(dataDir, { recursive: true });
+    const log: Log =
+      options.logLevel === "silent" || options.logLevel === undefined
+        ? silentLog
+        : createLog({ level: options.logLevel, destination: join(dataDir, "devnet.log") });
+    const metrics = new Metrics();
+
+    progress("starting L1");
+    const blockTimeSeconds = options.l1BlockTimeSeconds ?? 2;
+    const handle = await startL1(dataDir, options.ports?.l1 ?? DEFAULT_PORTS.l1, clock);
+    close.add("l1", () => handle.stop());
+    const l1 = new JsonRpcClient({ url: handle.rpcUrl, timeoutMs: 30_000 });
+
+    const count = options.clusters ?? 2;
+    const deploymentPath = join(dataDir, "deployment.json");
+    let deployment = readJson(deploymentPath) as Deployment | undefined;
+    const l1GenesisHash = ((await l1.call("eth_getBlockByNumber", ["0x0", false])) as { hash: string }).hash;
+    if (deployment !== undefined) {
+      if (deployment.l1GenesisHash !== l1GenesisHash || !(await hasCode(l1, deployment.clusters[0]?.contracts.inbox)))
+        throw devnetError("DEVNET_L1_CHANGED", `the L1 at ${handle.rpcUrl} does not hold this devnet's contracts`);
+      if (deployment.clusters.length !== count)
+        throw devnetError(
+          "DEVNET_OPTIONS_CHANGED",
+          `the folder holds ${deployment.clusters.length} clusters, ${count} are asked for`,
+        );
+    } else {
+      progress("deploying contracts");
+      await l1.call("evm_setAutomine", [true]);
+      const deployed = new AbortController();
+      const mining = minePending(l1, clock, log, deployed.signal);
+      deployment = await deploy(handle.rpcUrl, l1, l1GenesisHash, count, options, progress).finally(() =>
+        deployed.abort(),
+      );
+      await mining;
+      writeJson(deploymentPath, deployment);
+    }
+    await l1.call("evm_setIntervalMining", [blockTimeSeconds]);
+
+    progress("starting clusters");
+    const ports = { ...DEFAULT_PORTS, ...options.ports };
+    const at = (first: number, i: number): number => (first === 0 ? 0 : first + i);
+    const clusters: ClusterNode[] = [];
+    for (const [i, c] of deployment.clusters.entries()) {
+      const keys = clusterAccounts(i);
+      const node = await ClusterNode.create({
+        name: c.name,
+        dataDir: join(dataDir, c.name),
+        l1: { rpcUrl: handle.rpcUrl, beaconUrl: handle.beaconUrl, chainId: L1_CHAIN_ID },
+        inbox: fromHex(c.contracts.inbox),
+        ports: { rpc: at(ports.cluster, i), verifierRpc: at(ports.verifier, i) },
+        keys: { poster: keys.poster.privateKey, proposer: keys.proposer.privateKey },
+        env: { ...DEVNET_SETTINGS, ...options.env },
+        log: log.child({ rollup: "devnet", cluster: c.name }),
+        metrics: metrics.withLabels({ rollup: "devnet", cluster: c.name }),
+        clock,
+      });
+      close.add(c.name, () => node.close());
+      clusters.push(node);
+    }
+    const health = await HealthServer.create({
+      host: "127.0.0.1",
+      port: ports.health,
+      parts: () => clusters,
+      metrics,
+      log,
+    });
+    close.add("health", () => health.close());
+
+    const endpoints: Endpoints = {
+      l1: { rpcUrl: handle.rpcUrl, beaconUrl: handle.beaconUrl, chainId: L1_CHAIN_ID },
+      clusters: clusters.map((node, i) => ({
+        name: node.name,
+        chainId: node.chainId,
+        rpcUrl: node.rpcUrl,
+        wsUrl: node.wsUrl,
+        verifierRpcUrl: node.verifierRpcUrl,
+        contracts: (deployment.clusters[i] as Deployment["clusters"][number]).contracts,
+      })),
+      accounts: userAccounts().map((a) => ({ address: a.signer.address, privateKey: toHex(a.privateKey) })),
+      healthUrl: health.url,
+      ready: true,
+    };
+    return new Devnet({ endpoints, l1, clusters, metrics, close, l1Exited: handle.exited });
+  }
+
+  /** Runs until `signal` aborts; a fault that cannot be retried ends it with that fault. */
+  async run(signal: AbortSignal): Promise<void> {
+    const stop = new AbortController();
+    const onAbort = (): void => stop.abort();
+    signal.addEventListener("abort", onAbort, { once: true });
+    if (signal.aborted) stop.abort();
+    try {
+      await runAll(stop.signal, this.clusters);
+    } finally {
+      signal.removeEventListener("abort", onAbort);
+    }
+  }
+
+  /** Resolves when every cluster builds blocks and its verifier follows. */
+  async ready(signal?: AbortSignal): Promise<void> {
+    while (this.clusters.some((c) => c.notReady() !== undefined)) {
+      if (signal?.aborted === true) return;
+      await systemClock.sleep(20, signal);
+    }
+  }
+
+  /** Resolves when the L1 process is gone. */
+  get l1Exited(): Promise<void> {
+    return this.#l1Exited;
+  }
+
+  async close(): Promise<void> {
+    await this.#close.close();
+  }
+}
+
+async function deploy(
+  rpcUrl: string,
+  l1: JsonRpcClient,
+  l1GenesisHash: string,
+  count: number,
+  options: DevnetOptions,
+  progress: (step: string) => void,
+): Promise<Deployment> {
+  const { deployer, upgrader } = networkAccounts();
+  const roles = Array.from({ length: count }, (_, i) => clusterAccounts(i));
+  const users = userAccounts();
+  const funded = users.map((u) => ({ address: u.address, balanceWei: USER_BALANCE_WEI }));
+  const escrowWei = funded.reduce((sum, f) => sum + f.balanceWei, 0n);
+  const fund = (account: DevAccount, wei: bigint): Promise<unknown> =>
+    l1.call("anvil_setBalance", [toHex(account.address), `0x${wei.toString(16)}`]);
+  await Promise.all([
+    installOnDevnetL1(l1),
+    fund(deployer, ROLE_BALANCE_WEI),
+    ...roles.flatMap((r) => Object.values(r).map((a) => fund(a, ROLE_BALANCE_WEI))),
+  ]);
+  const transport = http(rpcUrl);
+  const base: Deployer = { transport, account: deployer.signer, chainId: L1_CHAIN_ID, pollMs: 25 };
+  const network = await deployNetwork(base, {
+    timelockDelaySeconds: 60n,
+    timelockProposers: [upgrader.signer.address],
+    timelockExecutors: [upgrader.signer.address],
+  });
+  const deployments = await deployClusters(
+    base,
+    network,
+    roles.map((r, i) => ({
+      chainId: FIRST_CHAIN_ID + i,
+      name: `cluster-${FIRST_CHAIN_ID + i}`,
+      guardian: r.guardian.signer.address,
+      operator: r.operator.signer.address,
+      sequencer: r.sequencer.signer.address,
+      posters: [r.poster.signer.address],
+      proposer: r.proposer.signer.address,
+      challenger: r.challenger.signer.address,
+      gasLimit: 60_000_000,
+      baseFeeScalar: 1_368,
+      blobBaseFeeScalar: 810_949,
+      submissionInterval: options.submissionInterval ?? 6,
+      l2BlockTimeSeconds: 1,
+      finalizationPeriodSeconds: options.challengePeriodSeconds ?? 12,
+    })),
+  );
+  progress("publishing genesis");
+  const chain = defineChain({
+    id: L1_CHAIN_ID,
+    name: "devnet L1",
+    nativeCurrency: { name: "Ether", symbol: "ETH", decimals: 18 },
+    rpcUrls: { default: { http: [rpcUrl] } },
+  });
+  const head = (await l1.call("eth_getBlockByNumber", ["latest", false])) as { timestamp: string };
+  for (const [i, d] of deployments.entries()) {
+    const role = roles[i];
+    assert(role !== undefined, "every cluster has its keys");
+    const genesis: Genesis = {
+      version: 1,
+      name: `cluster-${d.chainId}`,
+      chainId: d.chainId,
+      l1ChainId: L1_CHAIN_ID,
+      contracts: d.contracts,
+      timestamp: Number(head.timestamp),
+      baseFeePerGasWei: 1_000_000_000n,
+      systemConfig: { gasLimit: 60_000_000, baseFeeScalar: 1_368, blobBaseFeeScalar: 810_949 },
+      elasticity: 2,
+      baseFeeDenominator: 8,
+      sequencingWindow: options.sequencingWindow ?? 3_600,
+      maxDriftSeconds: 1_800,
+      alloc: buildGenesisAlloc({
+        contracts: d.contracts,
+        timelock: network.timelock,
+        feeVaults: { recipient: role.operator.address, minWithdrawalWei: 10n ** 18n, network: "l1" },
+        funded,
+      }),
+    };
+    const operator = createWalletClient({ account: role.operator.signer, chain, transport }).extend(publicActions);
+    const hash = await operator.sendTransaction({
+      to: toHex(d.contracts.inbox),
+      data: encodeFunctionData({
+        abi: inboxAbi,
+        functionName: "publishGenesis",
+        args: [toHex(encodeGenesis(genesis))],
+      }),
+    });
+    const receipt = await operator.waitForTransactionReceipt({ hash, pollingInterval: 25 });
+    assert(receipt.status === "success", "genesis is published once, by the operator");
+    // The ether that genesis gives out in the cluster is held by the portal on L1.
+    await l1.call("anvil_setBalance", [toHex(d.contracts.portal), `0x${escrowWei.toString(16)}`]);
+  }
+  return {
+    version: 1,
+    l1GenesisHash,
+    clusters: deployments.map((d) => ({
+      name: `cluster-${d.chainId}`,
+      chainId: d.chainId,
+      contracts: Object.fromEntries(Object.entries(d.contracts).map(([name, a]) => [name, toHex(a)])) as Record<
+        keyof ClusterContracts,
+        Address
+      >,
+    })),
+  };
+}
+
+/** Automine now and then leaves a transaction that waited for an earlier nonce: mines while something is pending. */
+function minePending(l1: JsonRpcClient, clock: Clock, log: Log, signal: AbortSignal): Promise<void> {
+  const step = async (): Promise<void> => {
+    const { pending } = (await l1.call("txpool_status", [])) as { pending: string };
+    if (Number(pending) > 0) await l1.call("evm_mine", []);
+  };
+  return new Loop("mine what is pending", step, { everyMs: 500, log, clock }).run(signal);
+}
+
+type L1Record = { readonly pid: number; readonly port: number; readonly genesisHash: string };
+
+/** Starts anvil on the folder's state, or takes over the one a killed devnet left running. */
+async function startL1(dataDir: string, port: number, clock: Clock): Promise<L1Handle> {
+  const recordPath = join(dataDir, "l1.json");
+  const record = readJson(recordPath) as L1Record | undefined;
+  if (record !== undefined && (port === 0 || record.port === port)) {
+    const url = `http://127.0.0.1:${record.port}`;
+    const genesisHash = await genesisHashAt(url);
+    if (genesisHash !== undefined && genesisHash === record.genesisHash && isAnvil(record.pid)) {
+      const gone = async (): Promise<void> => {
+        while (isAnvil(record.pid)) await clock.sleep(50);
+      };
+      return {
+        rpcUrl: url,
+        beaconUrl: url,
+        exited: new Promise(() => undefined),
+        stop: async () => {
+          process.kill(record.pid, "SIGINT");
+          await gone();
+        },
+      };
+    }
+  }
+  if (port !== 0 && (await genesisHashAt(`http://127.0.0.1:${port}`)) !== undefined)
+    throw devnetError("DEVNET_PORT_TAKEN", `something answers on port ${port} already`, { port });
+  const anvil = await Anvil.start({
+    port: port === 0 ? (record?.port ?? (await freePort())) : port,
+    chainId: L1_CHAIN_ID,
+    statePath: join(dataDir, "l1", "state.json"),
+    stateIntervalSeconds: 60,
+    logPath: join(dataDir, "l1.log"),
+    clock,
+  });
+  const genesisHash = await genesisHashAt(anvil.rpcUrl);
+  assert(genesisHash !== undefined, "an L1 that is ready has its genesis");
+  writeJson(recordPath, { pid: anvil.pid, port: anvil.port, genesisHash } satisfies L1Record);
+  return { rpcUrl: anvil.rpcUrl, beaconUrl: anvil.beaconUrl, stop: () => anvil.stop(), exited: anvil.exited };
+}
+
+async function genesisHashAt(url: string): Promise<string | undefined> {
+  try {
+    const rpc = new JsonRpcClient({ url, timeoutMs: 2_000 });
+    return ((await rpc.call("eth_getBlockByNumber", ["0x0", false])) as { hash: string }).hash;
+  } catch {
+    return undefined;
+  }
+}
+
+/** True when the process id is a running anvil (and not a stranger that got the number since). */
+function isAnvil(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    if (process.platform !== "linux") return true;
+    const command = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0")[0] ?? "";
+    return command === anvilBinary() && !/^\d+ \(.*\) Z/.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
+  } catch {
+    return false;
+  }
+}
+
+/** Stops an L1 that was left running and removes what the devnet wrote. */
+async function forget(dataDir: string, clock: Clock): Promise<void> {
+  const record = readJson(join(dataDir, "l1.json")) as L1Record | undefined;
+  if (record !== undefined && isAnvil(record.pid)) {
+    process.kill(record.pid, "SIGKILL");
+    while (isAnvil(record.pid)) await clock.sleep(20);
+  }
+  const deployment = readJson(join(dataDir, "deployment.json")) as Deployment | undefined;
+  for (const name of deployment?.clusters.map((c) => c.name) ?? [])
+    rmSync(join(dataDir, name), { recursive: true, force: true });
+  for (const name of ["l1", "l1.json", "l1.log", "deployment.json", "endpoints.json", "devnet.log"])
+    rmSync(join(dataDir, name), { recursive: true, force: true });
+}
+
+async function hasCode(l1: JsonRpcClient, address: string | undefined): Promise<boolean> {
+  if (address === undefined) return false;
+  return !bytesEqual(fromHex((await l1.call("eth_getCode", [address, "latest"])) as string), new Uint8Array(0));
+}
+
+function readJson(path: string): unknown {
+  if (!existsSync(path)) return undefined;
+  try {
+    return JSON.parse(readFileSync(path, "utf8"));
+  } catch {
+    return undefined; // torn by a kill: written anew
+  }
+}
+
+/** Written whole or not at all. */
+export function writeJson(path: string, value: unknown): void {
+  writeFileSync(`${path}.tmp`, `${JSON.stringify(value, null, 2)}\n`);
+  renameSync(`${path}.tmp`, path);
+}

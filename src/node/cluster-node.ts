@@ -1,0 +1,324 @@
+/**
+ * Owns one node of a cluster with all roles in it: picks the adapters (L1 over JSON-RPC, LMDB, file logs, blobs), joins
+ * the roles and closes everything in reverse order. Reading this file shows what a node is made of.
+ */
+import { join } from "node:path";
+import { bytesEqual, toHex } from "../base/bytes.ts";
+import type { Clock } from "../base/clock.ts";
+import { readConfig } from "../base/config.ts";
+import { defineErrors } from "../base/error.ts";
+import type { Log } from "../base/log.ts";
+import type { Metrics } from "../base/metrics.ts";
+import { CloseStack, runAll, type Service } from "../base/service.ts";
+import { BeaconBlobs } from "../da/beacon.ts";
+import { BlobWriter } from "../da/blob.ts";
+import { BlobArchive } from "../da/blob-archive.ts";
+import { BlobSources } from "../da/blob-sources.ts";
+import { CalldataWriter } from "../da/calldata.ts";
+import { gatewayConfig } from "../gateway/config.ts";
+import { Gateway } from "../gateway/gateway.ts";
+import { SenderRecovery } from "../gateway/sender-recovery.ts";
+import { inboxAbi } from "../l1/abi/inbox.ts";
+import { sheafOutputOracleAbi } from "../l1/abi/sheaf-output-oracle.ts";
+import { l1Config, senderOptions } from "../l1/config.ts";
+import { connectL1 } from "../l1/failover-rpc.ts";
+import { findGenesis } from "../l1/genesis-source.ts";
+import { readInbox } from "../l1/inbox.ts";
+import { L1Sender } from "../l1/l1-sender.ts";
+import { localSigner } from "../l1/l1-signer.ts";
+import { senderMetrics } from "../l1/metrics.ts";
+import { RpcL1 } from "../l1/rpc-l1.ts";
+import { FileLog } from "../log/file-log.ts";
+import { proposerConfig } from "../proposer/config.ts";
+import { proposerMetrics } from "../proposer/metrics.ts";
+import { Proposer } from "../proposer/proposer.ts";
+import { publisherConfig } from "../publisher/config.ts";
+import { publisherMetrics } from "../publisher/metrics.ts";
+import { Publisher } from "../publisher/publisher.ts";
+import { rpcConfig } from "../rpc/config.ts";
+import { RpcServer } from "../rpc/server.ts";
+import { LmdbState } from "../state/lmdb-state.ts";
+import { Database } from "../store/database.ts";
+import { LmdbChainStore } from "../store/lmdb-chain-store.ts";
+import type { Verifier } from "../verifier/verifier.ts";
+import { createEngine, engineConfig } from "./engines.ts";
+import { rollupView } from "./rollup-view.ts";
+import { Sequencer } from "./sequencer.ts";
+import { VerifierNode } from "./verifier-node.ts";
+
+export const nodeError = defineErrors("Node", {
+  NODE_NO_GENESIS: {
+    summary: "The inbox contract on L1 has not published a genesis document.",
+    action: "Check the inbox address and the L1 endpoint; deploy the cluster first.",
+    retryable: false,
+  },
+});
+
+export type ClusterNodeOptions = {
+  readonly name: string;
+  readonly dataDir: string;
+  /** `rpcUrl` may hold several, with commas between them, in order of preference. */
+  readonly l1: { readonly rpcUrl: string; readonly beaconUrl: string; readonly chainId: number };
+  readonly inbox: Uint8Array;
+  /** 0 takes free ones. */
+  readonly ports: { readonly rpc: number; readonly verifierRpc: number };
+  readonly keys: { readonly poster: Uint8Array; readonly proposer: Uint8Array };
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly log: Log;
+  /** With the labels rollup and cluster bound. */
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+};
+
+export class ClusterNode implements Service {
+  readonly name: string;
+  readonly chainId: number;
+  readonly sequencer: Sequencer;
+  readonly gateway: Gateway;
+  readonly verifier: Verifier;
+  readonly #verifierRpc: RpcServer;
+  readonly #services: readonly Service[];
+  readonly #close: CloseStack;
+
+  private constructor(p: {
+    name: string;
+    chainId: number;
+    sequencer: Sequencer;
+    gateway: Gateway;
+    verifier: Verifier;
+    verifierRpc: RpcServer;
+    services: readonly Service[];
+    close: CloseStack;
+  }) {
+    this.name = p.name;
+    this.chainId = p.chainId;
+    this.sequencer = p.sequencer;
+    this.gateway = p.gateway;
+    this.verifier = p.verifier;
+    this.#verifierRpc = p.verifierRpc;
+    this.#services = p.services;
+    this.#close = p.close;
+  }
+
+  static async create(options: ClusterNodeOptions): Promise<ClusterNode> {
+    const close = new CloseStack();
+    try {
+      return await ClusterNode.#create(options, close);
+    } catch (error) {
+      await close.close().catch(() => undefined);
+      throw error;
+    }
+  }
+
+  static async #create(options: ClusterNodeOptions, close: CloseStack): Promise<ClusterNode> {
+    const { env, log, metrics, clock, dataDir } = options;
+    const rpc = connectL1(options.l1.rpcUrl, { timeoutMs: 10_000, metrics, log: log.child({ role: "l1" }), clock });
+    const l1 = new RpcL1(rpc, { chainId: options.l1.chainId });
+    const engine = await createEngine(readConfig(engineConfig, env).engine);
+    close.add("engine", () => engine.close());
+    const archive = new BlobArchive(join(dataDir, "blobs"));
+    const beacon = new BeaconBlobs({ url: options.l1.beaconUrl });
+    const blobs = new BlobSources({
+      sources: [beacon],
+      archive,
+      log: log.child({ role: "da" }),
+    });
+
+    const published = await findGenesis(l1, options.inbox);
+    if (published === undefined)
+      throw nodeError("NODE_NO_GENESIS", `inbox ${toHex(options.inbox)} has not published a genesis document`);
+    const { genesis } = published;
+    const database = Database.open(join(dataDir, "sequencer", "db"));
+    close.add("sequencer database", () => database.close());
+    const chain = new LmdbChainStore(database);
+    const state = new LmdbState(database, { blockHash: (n) => chain.blockHash(n) });
+    const orderLog = await FileLog.open(join(dataDir, "sequencer", "order-log"), { name: "order" });
+    close.add("order log", () => orderLog.close());
+    const laneLog = await FileLog.open(join(dataDir, "sequencer", "lane-log"), { name: "lane-0" });
+    close.add("lane log", () => laneLog.close());
+
+    // Of its own: what is derived again gives way to what users wait for.
+    const recovery = new SenderRecovery(1, log.child({ role: "verifier" }), { background: true });
+    close.add("verifier's recovery", () => recovery.close());
+    const derived = await VerifierNode.open({
+      path: join(dataDir, "verifier", "db"),
+      l1,
+      blobs,
+      inbox: options.inbox,
+      engine,
+      recovery,
+      sealed: chain,
+      env,
+      log,
+      metrics,
+      clock,
+    });
+    close.add("verifier", () => derived.close());
+    const { verifier } = derived;
+    const l1Heads = (): { safe: number; finalized: number } => ({
+      safe: agreed(verifier.safeHead()?.number ?? 0, derived.chain, chain),
+      finalized: agreed(verifier.finalizedHead().number, derived.chain, chain),
+    });
+    const sequencer = await Sequencer.open({
+      genesis,
+      genesisOrigin: published.origin,
+      database,
+      chain,
+      state,
+      engine,
+      orderLog,
+      laneLog,
+      l1,
+      safeChain: verifier,
+      l1Heads,
+      termAtLeast: (await readInbox(l1, options.inbox, "latest")).currentTerm + 1,
+      env,
+      log,
+      metrics,
+      clock,
+    });
+    const senderSettings = senderOptions(readConfig(l1Config, env), options.l1.chainId);
+    const posterMetrics = metrics.withLabels({ role: "publisher" });
+    const poster = new L1Sender({
+      name: "poster",
+      rpc,
+      reader: l1,
+      signer: localSigner(options.keys.poster),
+      options: senderSettings,
+      abis: [inboxAbi],
+      metrics: senderMetrics(posterMetrics, "poster"),
+      log: log.child({ role: "publisher" }),
+      clock,
+    });
+    const ownPublisherMetrics = publisherMetrics(posterMetrics);
+    const publisher = new Publisher(readConfig(publisherConfig, env), {
+      l1,
+      inbox: options.inbox,
+      chainId: genesis.chainId,
+      genesisOrigin: published.origin,
+      sealed: {
+        get head() {
+          return chain.head;
+        },
+        block: (n) => chain.block(n),
+        onSeal: (listener) => sequencer.sealer.subscribe({ sealed: () => listener() }),
+      },
+      derived: () => verifier.status(),
+      sender: poster,
+      writers: {
+        blobs: new BlobWriter({
+          inbox: options.inbox,
+          sender: poster,
+          l1,
+          proofs: senderSettings.blobProofs,
+          archive,
+          readBack: beacon,
+          readBackFailures: ownPublisherMetrics.readBackFailures,
+          log: log.child({ role: "publisher" }),
+        }),
+        calldata: new CalldataWriter({ inbox: options.inbox, sender: poster }),
+      },
+      term: () => sequencer.term,
+      metrics: ownPublisherMetrics,
+      log: log.child({ role: "publisher" }),
+      clock,
+    });
+    const proposerLog = log.child({ role: "proposer" });
+    const proposerLabels = metrics.withLabels({ role: "proposer" });
+    const proposerAccount = new L1Sender({
+      name: "proposer account",
+      rpc,
+      reader: l1,
+      signer: localSigner(options.keys.proposer),
+      options: senderSettings,
+      abis: [sheafOutputOracleAbi],
+      metrics: senderMetrics(proposerLabels, "proposer"),
+      log: proposerLog,
+      clock,
+    });
+    const proposer = new Proposer(readConfig(proposerConfig, env), {
+      l1,
+      oracle: genesis.contracts.outputOracle,
+      verifier,
+      sender: proposerAccount,
+      metrics: proposerMetrics(proposerLabels),
+      log: proposerLog,
+      clock,
+    });
+    const gateway = await Gateway.create(
+      { config: readConfig(gatewayConfig, env), rpcConfig: readConfig(rpcConfig, env), port: options.ports.rpc },
+      {
+        chain: sequencer.view,
+        pool: sequencer.lane,
+        baseFeeRule: genesis,
+        rollup: rollupView(derived.verifier),
+        clock,
+        log: log.child({ role: "gateway" }),
+        metrics: metrics.withLabels({ role: "gateway" }),
+      },
+    );
+    close.add("gateway", () => gateway.close());
+    const verifierRpc = await RpcServer.create(
+      { config: readConfig(rpcConfig, env), port: options.ports.verifierRpc },
+      {
+        chain: derived.view,
+        baseFeeRule: genesis,
+        rollup: rollupView(derived.verifier),
+        clock,
+        log: log.child({ role: "verifier-rpc" }),
+        metrics: metrics.withLabels({ role: "verifier" }),
+      },
+    );
+    close.add("verifier rpc", () => verifierRpc.close());
+    return new ClusterNode({
+      name: options.name,
+      chainId: genesis.chainId,
+      sequencer,
+      gateway,
+      verifier,
+      verifierRpc,
+      services: [sequencer, verifier, poster, publisher, proposerAccount, proposer, gateway, verifierRpc],
+      close,
+    });
+  }
+
+  get rpcUrl(): string {
+    return this.gateway.url;
+  }
+
+  get wsUrl(): string {
+    return this.gateway.wsUrl;
+  }
+
+  get verifierRpcUrl(): string {
+    return this.#verifierRpc.url;
+  }
+
+  notReady(): string | undefined {
+    for (const service of this.#services) {
+      const reason = service.notReady?.();
+      if (reason !== undefined) return `${this.name} ${service.name}: ${reason}`;
+    }
+    return undefined;
+  }
+
+  run(signal: AbortSignal): Promise<void> {
+    return runAll(signal, this.#services);
+  }
+
+  close(): Promise<void> {
+    return this.#close.close();
+  }
+}
+
+/** The newest block up to `number` that both chains hold alike: what the sequencer's view may call safe. */
+function agreed(number: number, derived: LmdbChainStore, sealed: LmdbChainStore): number {
+  let n = Math.min(number, sealed.head);
+  while (n > 0) {
+    const a = derived.blockHash(n);
+    const b = sealed.blockHash(n);
+    if (a !== undefined && b !== undefined && bytesEqual(a, b)) break;
+    n--;
+  }
+  return n;
+}

@@ -1,0 +1,234 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { fromHex, toHex, toHexKey } from "../base/bytes.ts";
+import { systemClock } from "../base/clock.ts";
+import { silentLog } from "../base/log.ts";
+import { Metrics } from "../base/metrics.ts";
+import { EthereumjsEngine } from "../execution/ethereumjs-engine.ts";
+import { MemoryL1 } from "../l1/memory-l1.ts";
+import { MemoryLog } from "../log/memory-log.ts";
+import type { Block } from "../protocol/block.ts";
+import { depositLog } from "../protocol/deposit.ts";
+import type { Genesis } from "../protocol/genesis.ts";
+import { L1_BLOCK } from "../protocol/predeploys.ts";
+import { recoverSender } from "../protocol/sender.ts";
+import { signTransaction } from "../protocol/transaction-codec.ts";
+import type { PooledTransaction } from "../rpc/chain-view.ts";
+import { MemoryState } from "../state/memory-state.ts";
+import { Database } from "../store/database.ts";
+import { MemoryChainStore } from "../store/memory-chain-store.ts";
+import { Sequencer } from "./sequencer.ts";
+
+const CHAIN_ID = 901;
+const ETHER = 10n ** 18n;
+const address = (n: number): Uint8Array => new Uint8Array(20).fill(n);
+const key = (i: number): Uint8Array => new Uint8Array(32).fill(i + 1);
+
+function transfer(from: number, nonce: number, valueWei = 1n): PooledTransaction {
+  const tx = signTransaction(
+    {
+      type: 2,
+      chainId: CHAIN_ID,
+      nonce: BigInt(nonce),
+      to: address(0xaa),
+      valueWei,
+      data: new Uint8Array(0),
+      gasLimit: 21_000n,
+      maxFeePerGasWei: 10n ** 11n,
+      maxPriorityFeePerGasWei: 10n ** 9n,
+    },
+    key(from),
+  );
+  return { tx, sender: recoverSender(tx) };
+}
+
+class World {
+  readonly l1 = new MemoryL1({ timestamp: Math.floor(systemClock.nowMs() / 1_000) - 60 });
+  readonly folder = mkdtempSync(join(tmpdir(), "sheaf-sequencer-"));
+  readonly database = Database.open(this.folder);
+  chain = new MemoryChainStore();
+  state = new MemoryState((n) => this.chain.blockHash(n));
+  readonly orderLog = new MemoryLog("order");
+  readonly laneLog = new MemoryLog("lane");
+  readonly portal = address(0x11);
+  readonly genesis: Genesis;
+  readonly genesisOrigin = this.l1.mine({ timestamp: Math.floor(systemClock.nowMs() / 1_000) - 50 });
+  safe: { head: { number: number; hash: Uint8Array } | undefined; blocks: Map<number, Block> } = {
+    head: undefined,
+    blocks: new Map(),
+  };
+
+  constructor() {
+    const funded = [0, 1, 2].map((i) => toHexKey(transfer(i, 0).sender));
+    // L1Block is a contract that accepts anything: its content is tested with the real contracts.
+    const l1Block = { balanceWei: 0n, nonce: 1n, code: fromHex("00"), storage: new Map() };
+    this.genesis = {
+      version: 1,
+      name: "test",
+      chainId: CHAIN_ID,
+      l1ChainId: 31_337,
+      contracts: {
+        portal: this.portal,
+        inbox: address(0x12),
+        outputOracle: address(0x13),
+        systemConfig: address(0x14),
+        l1CrossDomainMessenger: address(0x15),
+        l1StandardBridge: address(0x16),
+      },
+      timestamp: this.genesisOrigin.timestamp,
+      baseFeePerGasWei: 10n ** 9n,
+      systemConfig: { gasLimit: 30_000_000, baseFeeScalar: 1_000, blobBaseFeeScalar: 1_000 },
+      elasticity: 2,
+      baseFeeDenominator: 8,
+      sequencingWindow: 100,
+      maxDriftSeconds: 1_800,
+      alloc: new Map([
+        [toHexKey(L1_BLOCK), l1Block],
+        ...funded.map(
+          (a) => [a, { balanceWei: 100n * ETHER, nonce: 0n, code: new Uint8Array(0), storage: new Map() }] as const,
+        ),
+      ]),
+    };
+  }
+
+  open(): Promise<Sequencer> {
+    return Sequencer.open({
+      genesis: this.genesis,
+      genesisOrigin: this.genesisOrigin,
+      database: this.database,
+      chain: this.chain,
+      state: this.state,
+      engine: new EthereumjsEngine(),
+      orderLog: this.orderLog,
+      laneLog: this.laneLog,
+      l1: this.l1,
+      safeChain: {
+        safeHead: () => this.safe.head ?? { number: 0, hash: (this.chain.block(0) as Block).hash },
+        block: (n) => this.safe.blocks.get(n) ?? this.chain.block(n),
+      },
+      l1Heads: () => ({ safe: 0, finalized: 0 }),
+      env: { SHEAF_CUT_INTERVAL_MS: "10", SHEAF_L1_POLL_MS: "50" },
+      log: silentLog,
+      metrics: new Metrics().withLabels({ rollup: "t", cluster: "t" }),
+      clock: systemClock,
+    });
+  }
+
+  /** Mines an L1 block with a deposit of `valueWei` to `to`. */
+  deposit(to: Uint8Array, valueWei: bigint): void {
+    const log = depositLog(
+      { from: address(0x77), to, mintWei: valueWei, valueWei, gasLimit: 100_000n, data: new Uint8Array(0) },
+      this.portal,
+      0,
+    );
+    this.l1.mine({ transactions: [{ events: [log] }] });
+  }
+
+  close(): void {
+    void this.database.close();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+async function until(what: string, condition: () => boolean): Promise<void> {
+  const end = systemClock.nowMs() + 20_000;
+  while (!condition()) {
+    assert.ok(systemClock.nowMs() < end, `in time: ${what}`);
+    await systemClock.sleep(10);
+  }
+}
+
+/** Runs a sequencer until `body` is done, then stops it. */
+async function running(s: Sequencer, body: () => Promise<void>): Promise<void> {
+  const stop = new AbortController();
+  const run = s.run(stop.signal);
+  await Promise.race([body(), run.then(() => assert.fail("ended by itself"))]);
+  stop.abort();
+  await run;
+}
+
+const hashes = (w: World): string[] =>
+  Array.from({ length: w.chain.head + 1 }, (_, n) => toHex((w.chain.block(n) as Block).hash));
+
+test("transactions and deposits enter blocks, and a replay of the logs alone gives the same chain", async () => {
+  const w = new World();
+  const s = await w.open();
+  const submitted = [transfer(0, 0), transfer(0, 1), transfer(1, 0), transfer(2, 1), transfer(2, 0)];
+  await running(s, async () => {
+    await until("the first block", () => w.chain.head >= 1);
+    const outcomes = await s.lane.submit(submitted);
+    assert.ok(outcomes.every((o) => o.accepted));
+    w.deposit(address(0xbb), 5n * ETHER);
+    await until("transactions sealed", () => submitted.every((t) => w.chain.transaction(t.tx.hash) !== undefined));
+    await until("deposit sealed", () => w.state.reader().account(address(0xbb))?.balanceWei === 5n * ETHER);
+  });
+  assert.equal(w.state.reader().account(address(0xaa))?.balanceWei, 5n);
+  const before = hashes(w);
+  // Everything but the logs is lost.
+  w.chain = new MemoryChainStore();
+  w.state = new MemoryState((n) => w.chain.blockHash(n));
+  await w.open();
+  assert.deepEqual(hashes(w), before);
+  w.close();
+});
+
+test("an L1 reorg takes blocks back and their transactions return", async () => {
+  const w = new World();
+  const s = await w.open();
+  const one = transfer(0, 0);
+  await running(s, async () => {
+    w.deposit(address(0xbb), ETHER);
+    w.deposit(address(0xcc), ETHER);
+    await until("origins used", () => (w.chain.block(w.chain.head) as Block).origin.number === w.l1.headNumber);
+    await s.lane.submit([one]);
+    await until("sealed", () => w.chain.transaction(one.tx.hash) !== undefined);
+    assert.equal(w.state.reader().account(address(0xcc))?.balanceWei, ETHER);
+    w.l1.reorg(2);
+    w.l1.mine();
+    w.l1.mine();
+    w.l1.mine();
+    await until("the stale deposits are gone", () => w.state.reader().account(address(0xcc)) === undefined);
+    await until("and the transaction is sealed again", () => w.chain.transaction(one.tx.hash) !== undefined);
+    await until("on the new L1", () => (w.chain.block(w.chain.head) as Block).origin.number === w.l1.headNumber);
+  });
+  const before = hashes(w);
+  w.chain = new MemoryChainStore();
+  w.state = new MemoryState((n) => w.chain.blockHash(n));
+  await w.open();
+  assert.deepEqual(hashes(w), before, "the rewind is replayed too");
+  w.close();
+});
+
+test("a derived chain that differs is adopted", async () => {
+  const a = new World();
+  const b = new World();
+  // Two worlds with the same genesis: what b sequenced is what L1 is said to hold.
+  Object.assign(b, { l1: a.l1, genesisOrigin: a.genesisOrigin, genesis: a.genesis });
+  const sb = await b.open();
+  const moved = transfer(1, 0, 7n);
+  await running(sb, async () => {
+    await sb.lane.submit([moved]);
+    await until("b sealed", () => b.chain.transaction(moved.tx.hash) !== undefined && b.chain.head >= 2);
+  });
+  const sa = await a.open();
+  const kept = transfer(0, 0, 3n);
+  await running(sa, async () => {
+    await sa.lane.submit([kept]);
+    await until("a sealed", () => a.chain.transaction(kept.tx.hash) !== undefined);
+    for (let n = 0; n <= b.chain.head; n++) a.safe.blocks.set(n, b.chain.block(n) as Block);
+    const head = b.chain.block(b.chain.head) as Block;
+    a.safe.head = { number: head.header.number, hash: head.hash };
+    await until("adopted", () => a.chain.transaction(moved.tx.hash) !== undefined);
+    await until("own transaction sealed again", () => a.chain.transaction(kept.tx.hash) !== undefined);
+  });
+  assert.equal(
+    toHex(a.chain.blockHash(b.chain.head) as Uint8Array),
+    toHex(b.chain.blockHash(b.chain.head) as Uint8Array),
+  );
+  assert.equal(a.state.reader().account(address(0xaa))?.balanceWei, 10n);
+  a.close();
+  b.close();
+});

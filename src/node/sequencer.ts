@@ -1,0 +1,242 @@
+/**
+ * Owns the sequencing side of a cluster as one unit: lane, orderer, executor, key shard and sealer joined in one
+ * process, started from their logs. Opening it replays what the order log holds beyond the stored chain, so that when
+ * it resolves the chain is where it was when the process ended, and nothing accepted is missing.
+ */
+import { assert } from "../base/assert.ts";
+import { bytesEqual } from "../base/bytes.ts";
+import type { Clock } from "../base/clock.ts";
+import { readConfig } from "../base/config.ts";
+import type { Log } from "../base/log.ts";
+import type { Metrics } from "../base/metrics.ts";
+import type { Service } from "../base/service.ts";
+import type { Engine } from "../execution/execution.ts";
+import { genesisWrites } from "../execution/genesis-state.ts";
+import { Executor } from "../executor/executor.ts";
+import { executorMetrics } from "../executor/metrics.ts";
+import { keyshardConfig } from "../keyshard/config.ts";
+import { KeyShard } from "../keyshard/keyshard.ts";
+import { keyshardMetrics } from "../keyshard/metrics.ts";
+import type { L1Reader } from "../l1/l1.ts";
+import { laneConfig } from "../lane/config.ts";
+import { Lane } from "../lane/lane.ts";
+import { laneMetrics } from "../lane/metrics.ts";
+import type { AppendLog } from "../log/log.ts";
+import type { SafeChain } from "../orderer/api.ts";
+import { ordererConfig } from "../orderer/config.ts";
+import { ordererMetrics } from "../orderer/metrics.ts";
+import { Orderer } from "../orderer/orderer.ts";
+import { decodeOrderRecord, type OrderRecord } from "../protocol/cut.ts";
+import type { Genesis } from "../protocol/genesis.ts";
+import { genesisHeader } from "../protocol/genesis-codec.ts";
+import { headerHash } from "../protocol/header-codec.ts";
+import { l1DataFeeWei } from "../protocol/l1-fee.ts";
+import { EMPTY_CODE_HASH } from "../protocol/ordered-trie.ts";
+import type { L1BlockInfo } from "../protocol/system-config.ts";
+import type { ChainEvents, ChainView } from "../rpc/chain-view.ts";
+import { StoredChain } from "../rpc/stored-chain.ts";
+import { sealerMetrics } from "../sealer/metrics.ts";
+import { Sealer } from "../sealer/sealer.ts";
+import type { StateStore } from "../state/state.ts";
+import type { ChainStore } from "../store/chain-store.ts";
+import type { Database } from "../store/database.ts";
+
+export type SequencerDeps = {
+  readonly genesis: Genesis;
+  /** L1 block of the GenesisPublished event. */
+  readonly genesisOrigin: L1BlockInfo;
+  readonly database: Database;
+  readonly chain: ChainStore;
+  readonly state: StateStore;
+  readonly engine: Engine;
+  readonly orderLog: AppendLog;
+  readonly laneLog: AppendLog;
+  readonly l1: L1Reader;
+  readonly safeChain: SafeChain;
+  readonly l1Heads: () => { safe: number; finalized: number };
+  /** What L1 asks of a new leadership's term, at the least. */
+  readonly termAtLeast?: number;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+};
+
+/** Order records read at once in replay. */
+const READ_RECORDS = 256;
+/** First bytes of a delegation (EIP-7702): such an account may send. */
+const DELEGATION_PREFIX = Uint8Array.of(0xef, 0x01, 0x00);
+
+export class Sequencer implements Service {
+  readonly name = "sequencer";
+  readonly lane: Lane;
+  readonly sealer: Sealer;
+  readonly orderer: Orderer;
+  readonly view: ChainView;
+  readonly term: number;
+
+  private constructor(p: { lane: Lane; sealer: Sealer; orderer: Orderer; view: ChainView; term: number }) {
+    this.lane = p.lane;
+    this.sealer = p.sealer;
+    this.orderer = p.orderer;
+    this.view = p.view;
+    this.term = p.term;
+  }
+
+  static async open(deps: SequencerDeps): Promise<Sequencer> {
+    const { chain, state, database, genesis, engine, clock, metrics, log } = deps;
+    storeGenesis(deps);
+    const keyshard = new KeyShard(readConfig(keyshardConfig, deps.env), {
+      state,
+      clock,
+      metrics: keyshardMetrics(metrics.withLabels({ role: "keyshard" })),
+    });
+    const executor = new Executor({
+      engine,
+      keyshard,
+      chain: genesis,
+      clock,
+      metrics: executorMetrics(metrics.withLabels({ role: "executor" })),
+    });
+    const sealer = new Sealer({
+      database,
+      chain,
+      keyshard,
+      executor,
+      orderLog: deps.orderLog,
+      log: log.child({ role: "sealer" }),
+      clock,
+      metrics: sealerMetrics(metrics.withLabels({ role: "sealer" })),
+    });
+    const listeners = new Set<ChainEvents>();
+    const view = new StoredChain({
+      chainId: genesis.chainId,
+      engine,
+      chain,
+      state,
+      genesisConfig: genesis.systemConfig,
+      l1Heads: deps.l1Heads,
+      pending: () => executor.pending(),
+      subscribe: (events) => {
+        listeners.add(events);
+        return () => listeners.delete(events);
+      },
+    });
+    sealer.subscribe({
+      confirmed: (hashes) => {
+        for (const l of listeners) l.confirmed?.(hashes);
+      },
+      sealed: ({ block, receipts }) => {
+        for (const l of listeners) l.block?.(block, receipts);
+      },
+      rewound: (toBlock, removed) => {
+        for (const l of listeners) l.reorg?.(toBlock, removed);
+      },
+    });
+
+    // Every start is a new leadership: its records carry a term above all earlier ones.
+    const term = Math.max(deps.orderLog.tip.term + 1, deps.laneLog.tip.term + 1, deps.termAtLeast ?? 1);
+    const tail = await readTail(deps.orderLog, sealer.position.orderSeq);
+    let orderedSeq = sealer.position.lanes.find((p) => p.lane === 0)?.seq ?? 0;
+    for (const { record } of tail)
+      if (record.kind === "cut") for (const p of record.positions) orderedSeq = Math.max(orderedSeq, p.seq);
+    // Read once a head, not once a transaction.
+    let l1Fees = { head: -1, parameters: view.l1FeesAt(chain.head) };
+    const l1FeeParameters = () => {
+      if (l1Fees.head !== chain.head) l1Fees = { head: chain.head, parameters: view.l1FeesAt(chain.head) };
+      return l1Fees.parameters;
+    };
+    const reader = () => executor.pending()?.state ?? keyshard.reader();
+    const lane = await Lane.open(
+      readConfig(laneConfig, deps.env),
+      {
+        index: 0,
+        chainId: genesis.chainId,
+        clock,
+        account: (address) => reader().account(address),
+        l1FeeWei: (raw) => l1DataFeeWei(raw, l1FeeParameters()),
+        maySend: (account) =>
+          bytesEqual(account.codeHash, EMPTY_CODE_HASH) || isDelegation(reader().code(account.codeHash)),
+        log: log.child({ role: "lane" }),
+        journal: deps.laneLog,
+        term,
+        metrics: laneMetrics(metrics.withLabels({ role: "lane" })),
+        onAccepted: (tx) => {
+          for (const l of listeners) l.accepted?.(tx);
+        },
+      },
+      orderedSeq,
+    );
+    lane.onHead({ gasLimit: sealer.head.header.gasLimit, changed: [] });
+    sealer.attachLanes([lane]);
+    for (const { seq, record } of tail) await sealer.replay(seq, record);
+    if (tail.length > 0)
+      log.info("order log replayed", { records: tail.length, head: sealer.head.header.number, term });
+
+    const orderer = new Orderer(readConfig(ordererConfig, deps.env), {
+      l1: deps.l1,
+      lane,
+      orderLog: deps.orderLog,
+      term,
+      sealer,
+      executor,
+      safeChain: deps.safeChain,
+      contracts: { portal: genesis.contracts.portal, systemConfig: genesis.contracts.systemConfig },
+      maxDriftSeconds: genesis.maxDriftSeconds,
+      genesisConfig: genesis.systemConfig,
+      log: log.child({ role: "orderer" }),
+      clock,
+      metrics: ordererMetrics(metrics.withLabels({ role: "orderer" })),
+    });
+    return new Sequencer({ lane, sealer, orderer, view, term });
+  }
+
+  notReady(): string | undefined {
+    return this.orderer.notReady();
+  }
+
+  run(signal: AbortSignal): Promise<void> {
+    return this.orderer.run(signal);
+  }
+}
+
+/** Writes block 0 when the database is empty; else checks that it holds this cluster's. */
+function storeGenesis(deps: SequencerDeps): void {
+  const { chain, state, database, genesis, genesisOrigin } = deps;
+  if (chain.head >= 0) {
+    const stored = chain.block(0);
+    assert(stored !== undefined, "block 0 is stored");
+    assert(bytesEqual(stored.origin.hash, genesisOrigin.hash), "the database holds the chain of this genesis");
+    return;
+  }
+  const prepared = state.prepare(genesisWrites(genesis.alloc));
+  const header = genesisHeader(genesis, prepared.stateRoot, genesisOrigin);
+  const block = {
+    hash: headerHash(header),
+    header,
+    transactions: [],
+    senders: [],
+    origin: { number: genesisOrigin.number, hash: genesisOrigin.hash },
+    sequenceNumber: 0,
+  };
+  database.transaction(() => {
+    state.commit(0, prepared);
+    chain.append(block, []);
+  });
+}
+
+function isDelegation(code: Uint8Array): boolean {
+  return code.length === 23 && bytesEqual(code.subarray(0, 3), DELEGATION_PREFIX);
+}
+
+async function readTail(orderLog: AppendLog, afterSeq: number): Promise<{ seq: number; record: OrderRecord }[]> {
+  const tail: { seq: number; record: OrderRecord }[] = [];
+  assert(orderLog.tip.seq >= afterSeq, "the order log reaches the stored chain");
+  for (let seq = afterSeq + 1; seq <= orderLog.tip.seq; ) {
+    const records = await orderLog.read(seq, READ_RECORDS);
+    assert(records.length > 0, "the log holds every record up to its tip");
+    for (const r of records) tail.push({ seq: r.seq, record: decodeOrderRecord(r.payload) });
+    seq = (records.at(-1)?.seq ?? seq) + 1;
+  }
+  return tail;
+}
