@@ -7,6 +7,12 @@ import { type BuiltSegment, SegmentBuilder, type SegmentPolicy } from "./segment
 import { Random } from "./testing/derivation-model.ts";
 
 const seed = Number(process.env["SHEAF_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
+/** Found once: more input was coded otherwise, and blocks that were not tried pushed the segment above its target. */
+const ABOVE_TARGET: [number, number, number][] = [
+  [6, 300, 5],
+  [15, 17_843, 108],
+  [677_437_601, 14_990, 47],
+];
 
 /** Contiguous blocks; transactions of `bytesMax` at most, some compressible, some not. */
 function chain(random: Random, count: number, bytesMax: number): SegmentBlock[] {
@@ -34,8 +40,7 @@ function build(
 ): { segments: BuiltSegment[]; rest: BuiltSegment[] } {
   const builder = new SegmentBuilder(policy);
   const segments = blocks.flatMap((block) => builder.add(block));
-  const last = builder.flush();
-  return { segments, rest: last === undefined ? [] : [last] };
+  return { segments, rest: builder.flush() };
 }
 
 test("segments hold all blocks once, in order, none above the target but single blocks", () => {
@@ -71,7 +76,7 @@ test("segments hold all blocks once, in order, none above the target but single 
         assert.equal(next, 180);
       },
     ),
-    { seed, numRuns: 60 },
+    { seed, numRuns: 60, examples: ABOVE_TARGET },
   );
 });
 

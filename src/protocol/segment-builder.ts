@@ -4,10 +4,11 @@
  *
  * A segment takes blocks until (a) its encoding would exceed the target, (b) it fills at least 99% of it, (c) the blocks
  * span `spanMaxSeconds`, or (d) the format's limits. One block above the target makes a segment of its own.
- * Sizes are found with few compressions: a block adds at most its plain size, so after a trial that leaves r bytes, none
- * is needed before r plain bytes came in; each trial leaves about a quarter of the room before it.
+ * Sizes are found with few compressions: a block adds about its plain size at most, so after a trial that leaves r bytes,
+ * none is needed before r plain bytes came in; each trial leaves about a quarter of the room before it. That is a
+ * guess, as brotli may code more input otherwise: a segment that turns out too large gives its last blocks to the next.
  */
-import { type SegmentBlock, SegmentEncoder, type SegmentOptions } from "./segment.ts";
+import { encodeSegment, type SegmentBlock, SegmentEncoder, type SegmentOptions } from "./segment.ts";
 
 export type SegmentPolicy = SegmentOptions & {
   /** Encoded size to aim at, e.g. `blobPayloadMaxBytes(1)`. */
@@ -33,6 +34,8 @@ export class SegmentBuilder {
   /** Size that the open segment aims at. */
   #targetBytes: number;
   #encoder: SegmentEncoder | undefined;
+  /** Blocks of the open segment. */
+  #blocks: SegmentBlock[] = [];
   /** Plain size up to which no trial is needed. */
   #freeUpToBytes = 0;
 
@@ -51,38 +54,39 @@ export class SegmentBuilder {
     return this.#encoder?.plainBytes ?? 0;
   }
 
-  /** Takes the next sealed block; returns the segments that it ends: none, one, or two when it also fills its own. */
+  /** Takes the next sealed block; returns the segments that it ends: mostly none or one. */
   add(block: SegmentBlock): BuiltSegment[] {
-    const done: BuiltSegment[] = [];
-    const open = this.#encoder;
-    if (open !== undefined && !open.hasRoomFor(block)) done.push(this.#finish(open));
-    if (this.#encoder === undefined) this.#start(block);
-    else this.#encoder.add(block);
-
-    let encoder = this.#encoder as SegmentEncoder;
-    let full = this.#tryFill(encoder);
+    if (this.#encoder?.hasRoomFor(block) === false) return [...this.#end(this.#encoder), ...this.add(block)];
+    const encoder = this.#take(block);
+    const full = this.#tryFill(encoder);
     if (full === "over" && encoder.blockCount > 1) {
       encoder.removeLast();
-      done.push(this.#finish(encoder));
-      encoder = this.#start(block);
-      full = this.#tryFill(encoder);
+      this.#blocks.pop();
+      return [...this.#end(encoder), ...this.add(block)];
     }
-    if (full !== "open" || block.timestamp - encoder.firstTimestamp >= this.#policy.spanMaxSeconds)
-      done.push(this.#finish(encoder));
-    return done;
+    const isSpanned = block.timestamp - encoder.firstTimestamp >= this.#policy.spanMaxSeconds;
+    return full !== "open" || isSpanned ? this.#end(encoder) : [];
   }
 
-  /** Ends the open segment before its boundary (a drain or a shutdown of the chain); undefined when nothing is open. */
-  flush(): BuiltSegment | undefined {
-    return this.#encoder === undefined ? undefined : this.#finish(this.#encoder);
+  /** Ends the open segment before its boundary (it is due, or the chain stops); empty when nothing is open. */
+  flush(): BuiltSegment[] {
+    const done: BuiltSegment[] = [];
+    while (this.#encoder !== undefined) done.push(...this.#end(this.#encoder));
+    return done;
   }
 
   /** Forgets the open segment (after a rewind of the chain). */
   reset(): void {
     this.#encoder = undefined;
+    this.#blocks = [];
   }
 
-  #start(block: SegmentBlock): SegmentEncoder {
+  #take(block: SegmentBlock): SegmentEncoder {
+    this.#blocks.push(block);
+    if (this.#encoder !== undefined) {
+      this.#encoder.add(block);
+      return this.#encoder;
+    }
     const encoder = new SegmentEncoder(block, this.#policy);
     this.#encoder = encoder;
     this.#targetBytes = this.#targetFor(encoder);
@@ -109,8 +113,15 @@ export class SegmentBuilder {
     return "open";
   }
 
-  #finish(encoder: SegmentEncoder): BuiltSegment {
-    this.#encoder = undefined;
-    return { firstBlock: encoder.firstBlock, lastBlock: encoder.lastBlock, bytes: encoder.encode() };
+  /** Ends the open segment; blocks that do not fit after all start the next. */
+  #end(encoder: SegmentEncoder): BuiltSegment[] {
+    const blocks = this.#blocks;
+    let bytes = encoder.encode();
+    let count = blocks.length;
+    while (bytes.length > this.#targetBytes && count > 1) bytes = encodeSegment(blocks.slice(0, --count), this.#policy);
+    const firstBlock = encoder.firstBlock;
+    this.reset();
+    const rest = blocks.slice(count).flatMap((block) => this.add(block));
+    return [{ firstBlock, lastBlock: firstBlock + count - 1, bytes }, ...rest];
   }
 }

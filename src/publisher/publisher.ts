@@ -330,8 +330,7 @@ export class Publisher implements Service, PublisherApi {
     if (!this.#flushAsked && !due) return;
     this.#flushAsked = false;
     this.#openSinceSeconds = undefined;
-    const rest = this.#builder.flush();
-    if (rest !== undefined) this.#ready.push(rest);
+    this.#ready.push(...this.#builder.flush());
     this.#adapt("shrink");
   }
 
