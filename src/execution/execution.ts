@@ -16,7 +16,10 @@ export type Account = {
   readonly hasStorage?: boolean;
 };
 
-/** Synchronous reads of one version of the state. Absent accounts are undefined, absent slots 32 zero bytes. */
+/**
+ * Synchronous reads of one version of the state. Absent accounts are undefined, absent slots 32 zero bytes. A reader
+ * that does not have an answer yet throws {@link MissingRead}.
+ */
 export interface StateReader {
   account(address: Uint8Array): Account | undefined;
   storage(address: Uint8Array, slot: Uint8Array): Uint8Array;
@@ -25,6 +28,17 @@ export interface StateReader {
   /** Hash of an ancestor block for BLOCKHASH; zero bytes when out of reach. */
   blockHash(number: number): Uint8Array;
 }
+
+/** A read that cannot be answered yet: the transaction is suspended and run again later. */
+export class MissingRead extends Error {
+  override readonly name = "MissingRead";
+}
+
+export type MissingKey =
+  | { readonly kind: "account"; readonly address: Uint8Array }
+  | { readonly kind: "slot"; readonly address: Uint8Array; readonly slot: Uint8Array }
+  | { readonly kind: "code"; readonly codeHash: Uint8Array }
+  | { readonly kind: "blockHash"; readonly number: number };
 
 export type Fork = "london" | "paris" | "shanghai" | "cancun" | "prague" | "osaka";
 
@@ -65,29 +79,52 @@ export type SkipReason =
   /** It needs more memory than the engine has; no gas limit in use reaches that. */
   | "RESOURCE";
 
-/** A read the result depends on. `slot` undefined: the account's fields. */
-export type ReadRecord = {
-  readonly address: Uint8Array;
-  readonly slot: Uint8Array | undefined;
-  /** What was read: slot value, or nonce/balance/codeHash as far as they were true reads. */
-  readonly value: Uint8Array | Account | undefined;
-  /** Of an account: which fields the result depends on; `emptiness` is EIP-161's, as a predicate. */
-  readonly fields?: {
-    readonly balance: boolean;
-    readonly nonce: boolean;
-    readonly code: boolean;
-    readonly emptiness: boolean;
-  };
+/**
+ * A read the result depends on. Of an account only what `fields` names was truly read; the rest of `value` is a hint.
+ * Hashes of ancestor blocks are no reads: the order fixes them. `hasStorage` is none either: an account without code
+ * and nonce that has storage cannot come to be.
+ */
+export type ReadRecord =
+  | {
+      readonly address: Uint8Array;
+      readonly slot: Uint8Array;
+      /** The slot before the transaction. */
+      readonly value: Uint8Array;
+      readonly fields?: undefined;
+    }
+  | {
+      readonly address: Uint8Array;
+      readonly slot: undefined;
+      /** The account before the transaction; an absent one reads as empty. */
+      readonly value: Account;
+      readonly fields: ReadFields;
+    };
+
+/** `emptiness`: only whether nonce, balance and code are all nothing (EIP-161). */
+export type ReadFields = {
+  readonly balance: boolean;
+  readonly nonce: boolean;
+  readonly code: boolean;
+  readonly emptiness: boolean;
 };
 
-/** A native-balance or nonce change that needs only a predicate, not a value (DESIGN D3). */
+/**
+ * What happens to an account, in terms that hold on every version of the state on which the reads hold and the
+ * predicates are true (DESIGN D3): there the transaction gives this result again, and the account afterwards is the
+ * balance plus the delta, the nonce and code of here where they are not undefined, and the slots of `writes`. An account
+ * that is empty then is absent; one that `writes` clears is gone.
+ */
 export type DeltaRecord = {
   readonly address: Uint8Array;
   readonly balanceDeltaWei: bigint;
-  /** The change is valid iff the balance before it is at least this. */
+  /** Predicate: the balance before is at least this. */
   readonly balanceAtLeastWei: bigint;
-  /** Nonce increments by one and was this before, or undefined when untouched. */
+  /** Predicate: the nonce before is this. Undefined: not asked, or a true read. */
   readonly nonceBefore: bigint | undefined;
+  /** Undefined: as before. */
+  readonly nonceAfter: bigint | undefined;
+  /** Undefined: as before. */
+  readonly codeHashAfter: Uint8Array | undefined;
 };
 
 export type IncludedResult = {
@@ -109,10 +146,20 @@ export type IncludedResult = {
   readonly deltas?: readonly DeltaRecord[];
 };
 
-export type TxResult = IncludedResult | { readonly included: false; readonly reason: SkipReason };
+export type SkippedResult = {
+  readonly included: false;
+  readonly reason: SkipReason;
+  /** What the refusal depends on, from engines that can tell. */
+  readonly reads?: readonly ReadRecord[];
+};
+
+export type TxResult = IncludedResult | SkippedResult;
 
 /** Results in order. `writes`, from engines that have it for nothing: the effects of all of them merged. */
 export type BatchResults = readonly TxResult[] & { readonly writes?: StateWrites };
+
+/** What a batch came to: results in order, and the read before which it had to stop. */
+export type PartialBatch = { readonly results: BatchResults; readonly missing: MissingKey | undefined };
 
 /**
  * A call that is not a transaction: eth_call, estimate, system calls. No nonce check and no fee; with a gas price the
@@ -167,4 +214,21 @@ export interface Engine {
   /** Runs one message on `state` and reports its effects; nothing is kept. */
   call(env: BlockEnv, call: CallInput, state: StateReader): Promise<CallResult>;
   close(): Promise<void>;
+}
+
+/** An engine for runs on versions of the state that may be incomplete or stale; it reports reads and deltas. */
+export interface SpeculativeEngine extends Engine {
+  /**
+   * As `executeBatch`, at once, until the end or the first read for which the reader threw {@link MissingRead}. The
+   * transaction that asked left nothing behind: once the reader can answer, run it and those after it again, on the
+   * writes of the results so far. A result depends on the gas left too: whether its gas limit still fits.
+   * `assumeNonce`: take each sender's nonce as the transaction has it and report it as a predicate.
+   */
+  executePartial(
+    env: BlockEnv,
+    txs: readonly TxInput[],
+    state: StateReader,
+    gasAvailable: number,
+    options?: { readonly assumeNonce?: boolean },
+  ): PartialBatch;
 }

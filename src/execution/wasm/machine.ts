@@ -7,7 +7,7 @@ import { randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { toHexKey } from "../../base/bytes.ts";
 import { defineErrors } from "../../base/error.ts";
-import type { StateReader } from "../execution.ts";
+import { MissingRead, type StateReader } from "../execution.ts";
 import { ENV, ENV_SIZE_BYTES } from "./layout.ts";
 import { runPrecompile } from "./precompiles.ts";
 
@@ -18,11 +18,6 @@ export const machineError = defineErrors("Vm", {
     retryable: false,
   },
 });
-
-/** A host read that cannot be answered yet; a reader throws it and the transaction is run again later. */
-export class MissingRead extends Error {
-  override readonly name = "MissingRead";
-}
 
 /** What hears about each step and frame of traced code; `memory` is the machine's. */
 export interface MachineTracer {

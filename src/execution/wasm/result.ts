@@ -6,7 +6,7 @@ import { EMPTY_BYTES } from "../../base/bytes.ts";
 import { EMPTY_CODE_HASH } from "../../protocol/ordered-trie.ts";
 import type { Log } from "../../protocol/receipt.ts";
 import type { AccountWrite, StateWrites } from "../../protocol/state-writes.ts";
-import type { Account, DeltaRecord, IncludedResult, ReadRecord, SkipReason } from "../execution.ts";
+import type { Account, DeltaRecord, IncludedResult, ReadRecord, SkippedResult, SkipReason } from "../execution.ts";
 import {
   ACCOUNT,
   ACCOUNT_DESTROYED,
@@ -21,6 +21,7 @@ import {
   NET_SLOT_SIZE,
   RECORD,
   SLOT,
+  STATUS_SKIPPED,
 } from "./layout.ts";
 
 const EMPTY_CODE_LIMBS = new BigUint64Array(EMPTY_CODE_HASH.slice().buffer);
@@ -278,13 +279,15 @@ export class TxRecord {
     return this.#output.codeHash(this.#at + at);
   }
 
+  /** Of a skipped transaction a predicate counts as read: there is no delta to carry it. */
   reads(): ReadRecord[] {
     const reads: ReadRecord[] = [];
+    const skipped = this.status === STATUS_SKIPPED;
     this.#forEachAccount((at, slotsAt, slotCount) => {
       const flags = this.u32(at + ACCOUNT.flags);
       const address = this.#address(at);
-      const trueReads = flags & (ACCOUNT_READ_BALANCE | ACCOUNT_READ_NONCE | ACCOUNT_READ_CODE | ACCOUNT_READ_EMPTY);
-      if (trueReads !== 0) {
+      const nonceRead = ACCOUNT_READ_NONCE | (skipped ? ACCOUNT_NONCE_PREDICATE : 0);
+      if ((flags & (ACCOUNT_READ_BALANCE | nonceRead | ACCOUNT_READ_CODE | ACCOUNT_READ_EMPTY)) !== 0) {
         const value: Account = {
           nonce: this.u64(at + ACCOUNT.nonceBefore),
           balanceWei: this.word(at + ACCOUNT.balanceBefore),
@@ -296,7 +299,7 @@ export class TxRecord {
           value,
           fields: {
             balance: (flags & ACCOUNT_READ_BALANCE) !== 0,
-            nonce: (flags & ACCOUNT_READ_NONCE) !== 0,
+            nonce: (flags & nonceRead) !== 0,
             code: (flags & ACCOUNT_READ_CODE) !== 0,
             emptiness: (flags & ACCOUNT_READ_EMPTY) !== 0,
           },
@@ -312,15 +315,21 @@ export class TxRecord {
     const deltas: DeltaRecord[] = [];
     this.#forEachAccount((at) => {
       const flags = this.u32(at + ACCOUNT.flags);
+      const nonceBefore = this.u64(at + ACCOUNT.nonceBefore);
+      const nonceAfter = this.u64(at + ACCOUNT.nonce);
       const balanceDeltaWei = this.word(at + ACCOUNT.balance) - this.word(at + ACCOUNT.balanceBefore);
       const balanceAtLeastWei = this.word(at + ACCOUNT.balanceAtLeast);
       const counted = (flags & ACCOUNT_NONCE_PREDICATE) !== 0;
-      if (balanceDeltaWei === 0n && balanceAtLeastWei === 0n && !counted) return;
+      const recoded = !this.#sameWord(at + ACCOUNT.codeHash, at + ACCOUNT.codeHashBefore);
+      if (balanceDeltaWei === 0n && balanceAtLeastWei === 0n && !counted && nonceAfter === nonceBefore && !recoded)
+        return;
       deltas.push({
         address: this.#address(at),
         balanceDeltaWei,
         balanceAtLeastWei,
-        nonceBefore: counted ? this.u64(at + ACCOUNT.nonceBefore) : undefined,
+        nonceBefore: counted ? nonceBefore : undefined,
+        nonceAfter: nonceAfter === nonceBefore ? undefined : nonceAfter,
+        codeHashAfter: recoded ? this.#codeHash(at + ACCOUNT.codeHash) : undefined,
       });
     });
     return deltas;
@@ -390,5 +399,21 @@ export class WasmIncluded implements IncludedResult {
   /** Why a failed one failed, in geth's words. */
   get error(): string | undefined {
     return this.status === 1 ? undefined : HALT_REASONS[this.record.reason];
+  }
+}
+
+/** A skipped transaction; what the refusal depends on is read out on demand. */
+export class WasmSkipped implements SkippedResult {
+  readonly included = false;
+  readonly reason: SkipReason;
+  readonly #record: TxRecord;
+
+  constructor(record: TxRecord) {
+    this.reason = SKIP_REASONS[record.reason] as SkipReason;
+    this.#record = record;
+  }
+
+  get reads(): readonly ReadRecord[] {
+    return this.#record.reads();
   }
 }

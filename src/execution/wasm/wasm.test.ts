@@ -4,8 +4,14 @@ import { bigIntToBytes, concatBytes, fromHex, toHex, toHexKey } from "../../base
 import { keccak256 } from "../../protocol/keccak.ts";
 import { addressOfPrivateKey } from "../../protocol/secp256k1.ts";
 import { encodeDeposit, signTransaction, type TransactionFields } from "../../protocol/transaction-codec.ts";
-import type { BlockEnv, IncludedResult, StateReader, TxInput, TxResult } from "../execution.ts";
-import { MissingRead } from "./machine.ts";
+import {
+  type BlockEnv,
+  type IncludedResult,
+  MissingRead,
+  type StateReader,
+  type TxInput,
+  type TxResult,
+} from "../execution.ts";
 import { EMPTY_CODE_HASH, World } from "./testing/world.ts";
 import { WasmEngine } from "./wasm.ts";
 

@@ -14,9 +14,11 @@ import type {
   BlockEnv,
   CallInput,
   CallResult,
-  Engine,
   Fork,
+  MissingKey,
+  PartialBatch,
   SkipReason,
+  SpeculativeEngine,
   StateReader,
   TxInput,
   TxResult,
@@ -39,7 +41,7 @@ import {
   STATUS_SKIPPED,
 } from "./layout.ts";
 import { Machine, type MachineTracer } from "./machine.ts";
-import { HALT_REASONS, Output, SKIP_REASONS, TxRecord, WasmIncluded } from "./result.ts";
+import { HALT_REASONS, Output, SKIP_REASONS, TxRecord, WasmIncluded, WasmSkipped } from "./result.ts";
 
 const FORKS: Record<Fork, number> = { london: 0, paris: 1, shanghai: 2, cancun: 3, prague: 4, osaka: 5 };
 /** Blobs a block, and so a transaction, may carry at most. */
@@ -57,18 +59,7 @@ export type BatchOptions = {
   readonly gasLimit?: bigint;
 };
 
-/** What a batch came to: results in order, and where it had to stop for a missing read. */
-export type PartialBatch = {
-  readonly results: BatchResults;
-  readonly missing: MissingKey | undefined;
-};
-export type MissingKey =
-  | { readonly kind: "account"; readonly address: Uint8Array }
-  | { readonly kind: "slot"; readonly address: Uint8Array; readonly slot: Uint8Array }
-  | { readonly kind: "code"; readonly codeHash: Uint8Array }
-  | { readonly kind: "blockHash"; readonly number: number };
-
-export class WasmEngine implements Engine {
+export class WasmEngine implements SpeculativeEngine {
   readonly name = "wasm";
   readonly #machine: Machine;
 
@@ -136,10 +127,7 @@ export class WasmEngine implements Engine {
       for (let i = 0; i < done; i++) {
         const record = new TxRecord(output, at);
         at += record.size;
-        const result: TxResult =
-          record.status === STATUS_SKIPPED
-            ? { included: false, reason: SKIP_REASONS[record.reason] as SkipReason }
-            : new WasmIncluded(record);
+        const result: TxResult = record.status === STATUS_SKIPPED ? new WasmSkipped(record) : new WasmIncluded(record);
         if (result.included) gasLeft = Math.max(0, gasLeft - result.gasUsed);
         chunk.push(result);
       }

@@ -1,14 +1,15 @@
 /**
  * Owns the comparison of two engines on one random case: every result field, the world after it, and for the engine that
- * reports them, whether reads and deltas tell the truth: a second run in which every balance is as low as its predicate
- * allows must come out the same (DESIGN D3, I8).
+ * reports them, whether reads and deltas tell the truth: a second run on a state that differs in all they do not name
+ * must come out the same (DESIGN D3, I8).
  */
 import { toHexKey } from "../../../base/bytes.ts";
 import { logsBloom } from "../../../protocol/bloom.ts";
-import type { Engine, IncludedResult, TxResult } from "../../execution.ts";
+import type { BlockEnv, Engine, IncludedResult, TxInput, TxResult } from "../../execution.ts";
 import type { WasmEngine } from "../wasm.ts";
-import type { RandomCase } from "./random-program.ts";
-import type { World } from "./world.ts";
+import { applyEffects, elsewhere } from "./elsewhere.ts";
+import { Random, type RandomCase } from "./random-program.ts";
+import { EMPTY_CODE_HASH, type World } from "./world.ts";
 
 /** What differs, or undefined. */
 export async function compareEngines(
@@ -25,30 +26,23 @@ export async function compareEngines(
     if (!ours.included || !theirs.included) {
       if (ours.included !== theirs.included || (!ours.included && !theirs.included && ours.reason !== theirs.reason))
         return `transaction ${i}: ${describe(ours)}, peer ${describe(theirs)}`;
-      continue;
+    } else {
+      const a = summary(ours);
+      const b = summary(theirs);
+      for (const key of Object.keys(a))
+        if (a[key] !== b[key]) return `transaction ${i}: ${key} ${a[key]}, peer ${b[key]}`;
     }
     const before = ownWorld.copy();
-    ownWorld.apply(ours.writes);
-    peerWorld.apply(theirs.writes);
-    const a = summary(ours);
-    const b = summary(theirs);
-    for (const key of Object.keys(a))
-      if (a[key] !== b[key]) return `transaction ${i}: ${key} ${a[key]}, peer ${b[key]}`;
-    const difference = firstDifference(ownWorld, peerWorld);
-    if (difference !== undefined) return `transaction ${i} (gas ${ours.gasUsed}): ${difference}`;
-    const untrue = checkReads(ours, before) ?? checkDeltas(ours, before, ownWorld);
-    if (untrue !== undefined) return `transaction ${i}: ${untrue}`;
-    const lowered = lowest(ours, before);
-    if (lowered !== undefined) {
-      const tx = txs[i];
-      const gasLeft = env.gasLimit - gasBefore(actual, i);
-      const [again] = tx === undefined ? [] : own.execute(env, [tx], lowered, gasLeft);
-      if (again === undefined || !again.included)
-        return `transaction ${i}: with the least balances ${again === undefined ? "nothing" : describe(again)}`;
-      const c = summary(again);
-      for (const key of Object.keys(a))
-        if (a[key] !== c[key]) return `transaction ${i}: ${key} ${a[key]}, with the least balances ${c[key]}`;
+    if (ours.included) ownWorld.apply(ours.writes);
+    if (theirs.included) {
+      peerWorld.apply(theirs.writes);
+      const difference = firstDifference(ownWorld, peerWorld);
+      if (difference !== undefined) return `transaction ${i}: ${difference}`;
     }
+    const tx = txs[i] as TxInput;
+    const gasLeft = env.gasLimit - gasBefore(actual, i);
+    const untrue = checkReads(ours, before) ?? checkEffects(own, env, tx, gasLeft, ours, before, ownWorld, i);
+    if (untrue !== undefined) return `transaction ${i}: ${untrue}`;
   }
   const net = world.copy();
   if (actual.writes === undefined) return "no net effect of the batch";
@@ -93,47 +87,52 @@ function firstDifference(own: World, peer: World): string | undefined {
   return only.length === 0 ? undefined : only.slice(0, 4).join("; ");
 }
 
-function checkReads(result: IncludedResult, before: World): string | undefined {
+function checkReads(result: TxResult, before: World): string | undefined {
   for (const { address, slot, value, fields } of result.reads ?? []) {
     if (slot !== undefined) {
-      if (!(value instanceof Uint8Array) || toHexKey(value) !== toHexKey(before.storage(address, slot)))
+      if (toHexKey(value) !== toHexKey(before.storage(address, slot)))
         return `read of slot ${toHexKey(slot)} of ${toHexKey(address)} is not what was there`;
       continue;
     }
     const truth = before.account(address);
-    if (value === undefined || value instanceof Uint8Array || fields === undefined)
-      return "account read without fields";
     if (fields.balance && value.balanceWei !== (truth?.balanceWei ?? 0n))
       return `untrue balance read of ${toHexKey(address)}`;
     if (fields.nonce && value.nonce !== (truth?.nonce ?? 0n)) return `untrue nonce read of ${toHexKey(address)}`;
+    if (fields.code && toHexKey(value.codeHash) !== toHexKey(truth?.codeHash ?? EMPTY_CODE_HASH))
+      return `untrue code read of ${toHexKey(address)}`;
   }
   return undefined;
 }
 
-function checkDeltas(result: IncludedResult, before: World, after: World): string | undefined {
-  for (const delta of result.deltas ?? []) {
-    const was = before.account(delta.address)?.balanceWei ?? 0n;
-    const is = after.account(delta.address)?.balanceWei ?? 0n;
-    if (was < delta.balanceAtLeastWei) return `predicate of ${toHexKey(delta.address)} does not hold where it ran`;
-    if (was + delta.balanceDeltaWei !== is) return `delta of ${toHexKey(delta.address)} does not lead to its balance`;
+/** The effects lead to the state after, here and on another version on which reads and predicates hold. */
+function checkEffects(
+  own: WasmEngine,
+  env: BlockEnv,
+  tx: TxInput,
+  gasLeft: number,
+  result: TxResult,
+  before: World,
+  after: World,
+  salt: number,
+): string | undefined {
+  if (result.included) {
+    const applied = applyEffects(result, before);
+    if (applied === undefined) return "a predicate does not hold where it ran";
+    const difference = firstDifference(applied, after);
+    if (difference !== undefined) return `effects applied: ${difference}`;
   }
-  return undefined;
-}
-
-/** The world with each balance lowered to what the predicates ask for; undefined when none can be. */
-function lowest(result: IncludedResult, before: World): World | undefined {
-  const world = before.copy();
-  const fixed = new Set<string>();
-  for (const read of result.reads ?? [])
-    if (read.slot === undefined && (read.fields?.balance === true || read.fields?.emptiness === true))
-      fixed.add(toHexKey(read.address));
-  let changed = false;
-  for (const delta of result.deltas ?? []) {
-    const key = toHexKey(delta.address);
-    const account = world.accounts.get(key);
-    if (account === undefined || fixed.has(key) || account.balanceWei === delta.balanceAtLeastWei) continue;
-    account.balanceWei = delta.balanceAtLeastWei;
-    changed = true;
-  }
-  return changed ? world : undefined;
+  const other = elsewhere(result, before, new Random(tx.raw.length + salt, gasLeft));
+  const [again] = own.execute(env, [tx], other, gasLeft);
+  if (again === undefined || describe(again) !== describe(result))
+    return `elsewhere ${again === undefined ? "nothing" : describe(again)}, here ${describe(result)}`;
+  if (!result.included || !again.included) return undefined;
+  const a = summary(result);
+  const b = summary(again);
+  for (const key of Object.keys(a)) if (a[key] !== b[key]) return `${key} ${a[key]}, elsewhere ${b[key]}`;
+  const otherAfter = other.copy();
+  otherAfter.apply(again.writes);
+  const applied = applyEffects(result, other);
+  if (applied === undefined) return "a predicate does not hold elsewhere";
+  const difference = firstDifference(applied, otherAfter);
+  return difference === undefined ? undefined : `effects applied elsewhere (peer ran there): ${difference}`;
 }

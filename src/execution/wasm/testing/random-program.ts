@@ -209,7 +209,7 @@ class ProgramWriter {
       if (op === 0x54 || op === 0x5c) this.push(this.slot());
       else if (op === 0x51 || op === 0x35) this.push(this.offset());
       else if (op === 0x31 || op === 0x3b || op === 0x3f) this.push(this.address());
-      else if (op === 0x40) this.push(BigInt(r.below(300)));
+      else if (op === 0x40) this.push(BigInt(730 + r.below(280)));
       else this.#need(1);
       this.op(op);
     } else if (kind < 41) {
