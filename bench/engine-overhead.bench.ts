@@ -4,11 +4,9 @@
  * (tries and header), and the peer: the same transfer through `@ethereumjs/vm`'s runTx.
  * Run: npx tsx bench/engine-overhead.bench.ts [transfers] [senders] [peer transfers, 0 for none]
  */
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { cpus } from "node:os";
 import { EVM } from "@ethereumjs/evm";
-import { concatBytes, fromHex, padLeft, toHexKey } from "../src/base/bytes.ts";
+import { concatBytes, fromHex, padLeft } from "../src/base/bytes.ts";
 import { BlockExecution } from "../src/execution/block-execution.ts";
 import { EthereumjsEngine } from "../src/execution/ethereumjs-engine.ts";
 import type { Engine } from "../src/execution/execution.ts";
@@ -27,41 +25,11 @@ import {
   testKeys,
   testOrigin,
 } from "../src/execution/testing/world.ts";
-import { keccak256 } from "../src/protocol/keccak.ts";
+import { balanceSlot, tokenCode } from "./lib/token-code.ts";
 
 const transfers = Number(process.argv[2] ?? 2_000);
 const senders = testKeys(Math.min(250, Number(process.argv[3] ?? 200)));
 const token = plainAddress(0x70ce);
-const TOKEN_SOURCE = `// SPDX-License-Identifier: MIT
-pragma solidity ^0.8.20;
-import {ERC20} from "@openzeppelin/contracts/token/ERC20/ERC20.sol";
-contract Token is ERC20 { constructor() ERC20("Token", "TOK") {} }`;
-
-/** Runtime code of an OpenZeppelin token, compiled with the optimizer. */
-function tokenCode(): Uint8Array {
-  const require = createRequire(import.meta.url);
-  const solc = require("solc") as { compile(input: string, callbacks: object): string };
-  const output = JSON.parse(
-    solc.compile(
-      JSON.stringify({
-        language: "Solidity",
-        sources: { "Token.sol": { content: TOKEN_SOURCE } },
-        settings: {
-          optimizer: { enabled: true, runs: 200 },
-          evmVersion: "cancun",
-          outputSelection: { "Token.sol": { Token: ["evm.deployedBytecode.object"] } },
-        },
-      }),
-      { import: (path: string) => ({ contents: readFileSync(require.resolve(path), "utf8") }) },
-    ),
-  ) as { contracts: { "Token.sol": { Token: { evm: { deployedBytecode: { object: string } } } } } };
-  return fromHex(output.contracts["Token.sol"].Token.evm.deployedBytecode.object);
-}
-
-/** Slot of `balances[address]`, the first mapping of the token. */
-const balanceSlot = (address: Uint8Array): string =>
-  toHexKey(keccak256(concatBytes(padLeft(address, 32), new Uint8Array(32))));
-
 const word = (value: bigint): Uint8Array => fromHex(value.toString(16).padStart(64, "0"));
 const alloc: Alloc = [
   ...SYSTEM_CONTRACTS,

@@ -1,392 +1,296 @@
 /**
- * The engine against @ethereumjs/evm and revm (inside anvil), same machine, same run, same method: a contract calls the
- * target N times; the time of a run with many calls less that of a run with one, divided by the difference, is the time
- * of one execution (time on a processor, since the machine may be shared). That takes transport, set-up and cold state out of all three. The output of each run is compared.
- * Workloads: an ERC-20 transfer (OpenZeppelin, solc with optimizer) and the main set of ipsilon/evm-benchmarks.
- * Run: npx tsx bench/evm.bench.ts [--only NAME] [--no-anvil] [--no-ethereumjs] [--json FILE]
+ * The engine against @ethereumjs/evm and revm (inside anvil): same machine, same run, same method, in turns.
+ *
+ * Loops: a contract of a few bytes calls the target N times. The time of a run with many calls less that of a run with
+ * one, divided by the difference, is the time of one execution: transport, set-up, decoding and cold state fall out, for
+ * all three alike (anvil gets the two runs as two eth_calls). Time is time on a processor, because the machine may be
+ * shared; each round measures every engine once, a ratio is the median of the ratios of the rounds. The outputs of the
+ * engines are compared, or nothing would keep them from being fast.
+ * What is unfair to revm: anvil runs it with an inspector attached, whose hooks cost something per instruction, and there
+ * is no revm on npm without one. What is unfair to this engine: nothing runs ahead of time, a contract is decoded when it
+ * is first called, but that falls out with the rest; blocks show it.
+ *
+ * Blocks: recorded mainnet blocks, whole: decoding, state reads from maps, precompiles, effects; senders are given to
+ * both. The peer is runTx of @ethereumjs/vm on its in-memory state manager, once each, after one block to warm up.
+ * Gas must agree in every transaction. revm has no part in this: anvil cannot be given such a pre-state whole.
  */
-import { spawn } from "node:child_process";
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import { cpus } from "node:os";
+import { writeFileSync } from "node:fs";
+import { cpus, loadavg } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { bigIntToBytes, bytesEqual, concatBytes, fromHex, padLeft, toHex, toHexKey } from "../src/base/bytes.ts";
+import { replayOnEthereumjs } from "../scripts/replay/ethereumjs.ts";
+import { blocksIn, loadBlock } from "../scripts/replay/load.ts";
+import { bytesEqual, toHex } from "../src/base/bytes.ts";
+import { renderTable } from "../src/commands/table.ts";
 import { EthereumjsEngine } from "../src/execution/ethereumjs-engine.ts";
-import type { BlockEnv, CallInput } from "../src/execution/execution.ts";
-import { EMPTY_CODE_HASH, World } from "../src/execution/wasm/testing/world.ts";
 import { WasmEngine } from "../src/execution/wasm/wasm.ts";
-import { anvilBinary } from "../src/l1/anvil.ts";
-import { keccak256 } from "../src/protocol/keccak.ts";
+import { Anvil, ethereumjsRunner, type Runner, wasmRunner } from "./lib/evm-runners.ts";
+import { type EvmWorkload, programs, TRANSFER, transfer } from "./lib/evm-workloads.ts";
+import { threadMs } from "./lib/process-time.ts";
+import { type Spread, spread } from "./lib/statistics.ts";
 
-const { values: flags } = parseArgs({
+const HELP = `npm run bench:evm -- [options]
+
+Compares the engine with @ethereumjs/evm and revm on an ERC-20 transfer, the programs of ipsilon/evm-benchmarks and
+mainnet blocks. Takes about four minutes. Test data is looked for in $SHEAF_SHARED, else beside the checkout.
+
+  --only <text>     only what has this in its name ("erc20", "snailtracer", "block")
+  --rounds <n>      rounds (9)
+  --no-anvil        without revm
+  --no-ethereumjs   without @ethereumjs
+  --json            one JSON object instead of tables
+  --json-file <f>   tables, and the JSON object into a file
+`;
+
+const { values: options } = parseArgs({
+  allowNegative: true,
   options: {
     only: { type: "string" },
-    json: { type: "string" },
-    "no-anvil": { type: "boolean" },
-    "no-ethereumjs": { type: "boolean" },
+    rounds: { type: "string", default: "9" },
+    anvil: { type: "boolean", default: true },
+    ethereumjs: { type: "boolean", default: true },
+    json: { type: "boolean", default: false },
+    "json-file": { type: "string" },
+    help: { type: "boolean", default: false },
   },
 });
+if (options.help) {
+  process.stdout.write(HELP);
+  process.exit(0);
+}
+const rounds = Number(options.rounds);
+if (!Number.isSafeInteger(rounds) || rounds < 1) {
+  process.stderr.write(`--rounds wants a whole number above 0, got ${options.rounds}\n`);
+  process.exit(2);
+}
 
-type Workload = {
+/** A run of many executions takes about this long, and a block is executed again until it did. */
+const RUN_MS = 40;
+/** An execution beyond this is measured in three rounds only: that is the peer's time, not ours. */
+const SLOW_MS = 150;
+const SLOW_ROUNDS = 3;
+const BLOCK_ROUNDS = 5;
+
+const engines = ["wasm", "revm", "ethereumjs"] as const;
+type EngineName = (typeof engines)[number];
+
+type LoopRow = {
   readonly name: string;
-  readonly code: Uint8Array;
-  readonly storage: ReadonlyMap<string, Uint8Array>;
-  readonly input: Uint8Array;
+  readonly gas: number;
+  readonly us: Partial<Record<EngineName, Spread>>;
+  /** Times the engine's time, median over the rounds. */
+  readonly ratio: Partial<Record<EngineName, number>>;
+};
+type BlockRow = {
+  readonly name: string;
+  readonly fork: string;
+  readonly transactions: number;
+  readonly gas: number;
+  readonly wasmMs: Spread;
+  readonly ethereumjsMs: number | undefined;
 };
 
-const REPEATER = fromHex("00000000000000000000000000000000000be4c4");
-const TARGET = fromHex("be7c43a580000000000000000000000000000001");
-const CALLER = fromHex("a94f5374fce5edbc8e2a8697c15331677e6ebf0b");
+const wanted = (name: string): boolean => options.only === undefined || name.includes(options.only);
+const median = (samples: readonly number[]): number => (spread(samples) as Spread).median;
+const geometricMean = (values: readonly number[]): number | undefined =>
+  values.length === 0 ? undefined : Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length);
 
-/**
- * calldata: count, target, payload. Calls the target with the payload `count` times, reverts when a call fails, answers
- * with the return data of the last.
- */
-const REPEATER_CODE = fromHex(
-  [
-    "60403603", // payload length
-    "80",
-    "6040",
-    "6000",
-    "37", // payload to memory 0
-    "600035", // count
-    "5b", // loop (at 13)
-    "80",
-    "15",
-    "6031",
-    "57", // done when the count is 0
-    "6000",
-    "6000",
-    "83",
-    "6000",
-    "6000",
-    "602035",
-    "5a",
-    "f1", // call
-    "15",
-    "602c",
-    "57", // failed?
-    "6001",
-    "90",
-    "03",
-    "600d",
-    "56", // count - 1, loop
-    "5b",
-    "6000",
-    "80",
-    "fd", // failed (at 44)
-    "5b",
-    "3d",
-    "6000",
-    "80",
-    "3e",
-    "3d",
-    "6000",
-    "f3", // done (at 49)
-  ].join(""),
-);
-
-const ENV: BlockEnv = {
-  chainId: 1,
-  number: 1,
-  timestamp: 1_638_519_433,
-  gasLimit: 1_000_000_000_000,
-  baseFeePerGasWei: 0n,
-  blobBaseFeeWei: 1n,
-  coinbase: new Uint8Array(20),
-  prevRandao: new Uint8Array(32),
-  fork: "prague",
-  feePolicy: "ethereum",
-};
-const GAS = 900_000_000_000;
-
-const word = (value: bigint | number): Uint8Array => bigIntToBytes(BigInt(value), 32);
-
-function transfer(): Workload {
-  const require = createRequire(import.meta.url);
-  const solc = require("solc") as { compile(input: string, callbacks: object): string };
-  const content = `// SPDX-License-Identifier: MIT
-pragma solidity ^0.8.20;
-import {ERC20} from "@openzeppelin/contracts/token/ERC20/ERC20.sol";
-contract Token is ERC20 { constructor() ERC20("Token", "TOK") {} }`;
-  const output = JSON.parse(
-    solc.compile(
-      JSON.stringify({
-        language: "Solidity",
-        sources: { "Token.sol": { content } },
-        settings: {
-          optimizer: { enabled: true, runs: 200 },
-          evmVersion: "cancun",
-          outputSelection: { "Token.sol": { Token: ["evm.deployedBytecode.object"] } },
-        },
-      }),
-      { import: (path: string) => ({ contents: readFileSync(require.resolve(path), "utf8") }) },
-    ),
-  ) as { contracts: { "Token.sol": { Token: { evm: { deployedBytecode: { object: string } } } } } };
-  const slot = keccak256(concatBytes(padLeft(REPEATER, 32), new Uint8Array(32)));
-  return {
-    name: "erc20 transfer",
-    code: fromHex(output.contracts["Token.sol"].Token.evm.deployedBytecode.object),
-    storage: new Map([[toHexKey(slot), word(10n ** 30n)]]),
-    input: concatBytes(fromHex("a9059cbb"), word(0xbeefn), word(1)),
-  };
-}
-
-/** The programs of ipsilon/evm-benchmarks, each input a workload. */
-function programs(): Workload[] {
-  const shared = process.env["SHEAF_SHARED"] ?? resolve(import.meta.dirname, "../../shared");
-  const directory = join(shared, "evm-benchmarks/benchmarks/main");
-  if (!existsSync(directory)) {
-    console.log(`no programs: ${directory} is not there`);
-    return [];
+/** How many executions make a run of RUN_MS; warms up on the way. */
+async function countFor(run: Runner): Promise<number> {
+  await run(1);
+  for (let count = 2; ; ) {
+    const { elapsedMs } = await run(count);
+    if (elapsedMs > RUN_MS / 2 || count >= 200_000) return count;
+    count = Math.min(200_000, Math.ceil(count * Math.min(8, Math.max(2, RUN_MS / Math.max(elapsedMs, 0.5)))));
   }
-  type Program = {
-    pre: Record<string, { code: string; storage: Record<string, string> }>;
-    transaction: { to: string; data: string[] };
-    _info: { labels?: Record<string, string> };
-  };
-  return readdirSync(directory)
-    .filter((name) => name.endsWith(".json"))
-    .sort()
-    .flatMap((file) => {
-      const [[name, program] = ["", undefined]] = Object.entries(
-        JSON.parse(readFileSync(join(directory, file), "utf8")) as Record<string, Program>,
-      );
-      if (program === undefined) return [];
-      const account = program.pre[program.transaction.to];
-      return program.transaction.data.map((data, i) => ({
-        name: `${name}/${program._info.labels?.[String(i)] ?? i}`,
-        code: fromHex(account?.code ?? "0x"),
-        storage: new Map(
-          Object.entries(account?.storage ?? {}).map(([slot, value]) => [
-            toHexKey(padLeft(fromHex(slot), 32)),
-            padLeft(fromHex(value), 32),
-          ]),
-        ),
-        input: fromHex(data),
-      }));
-    });
 }
 
-function worldOf(workload: Workload): World {
-  const world = new World();
-  for (const [address, code, storage] of [
-    [REPEATER, REPEATER_CODE, new Map<string, Uint8Array>()],
-    [TARGET, workload.code, new Map(workload.storage)],
-  ] as const) {
-    const codeHash = keccak256(code);
-    world.codes.set(toHexKey(codeHash), code);
-    world.accounts.set(toHexKey(address), { nonce: 1n, balanceWei: 0n, codeHash, storage });
+async function loop(workload: EvmWorkload, runners: ReadonlyMap<EngineName, Runner>): Promise<LoopRow> {
+  const counts = new Map<EngineName, number>();
+  const outputs: Uint8Array[] = [];
+  const samples = new Map<EngineName, number[]>();
+  for (const [name, run] of runners) {
+    counts.set(name, await countFor(run));
+    outputs.push((await run(1)).output);
+    samples.set(name, []);
   }
-  world.accounts.set(toHexKey(CALLER), {
-    nonce: 0n,
-    balanceWei: 10n ** 30n,
-    codeHash: EMPTY_CODE_HASH,
-    storage: new Map(),
-  });
-  return world;
-}
-
-const callData = (workload: Workload, count: number): Uint8Array =>
-  concatBytes(word(count), padLeft(TARGET, 32), workload.input);
-
-/** Time this thread was on a processor, or wall time where the system does not tell: the machine may be shared. */
-function threadMs(): number {
-  return existsSync("/proc/self/schedstat")
-    ? Number(readFileSync("/proc/self/schedstat", "utf8").split(" ")[0]) / 1e6
-    : performance.now();
-}
-/** The same over all threads of another process. */
-function cpuMs(pid: number): number {
-  const tasks = `/proc/${pid}/task`;
-  if (!existsSync(tasks)) return performance.now();
-  return readdirSync(tasks).reduce((sum, tid) => {
-    try {
-      return sum + Number(readFileSync(`${tasks}/${tid}/schedstat`, "utf8").split(" ")[0]) / 1e6;
-    } catch {
-      return sum; // ended meanwhile
+  for (const output of outputs)
+    if (!bytesEqual(output, outputs[0] as Uint8Array))
+      throw new Error(`${workload.name}: outputs differ: ${outputs.map(toHex).join(" and ")}`);
+  let gas = 0;
+  for (let round = 0; round < rounds; round++)
+    for (const [name, run] of runners) {
+      const into = samples.get(name) as number[];
+      if (round >= SLOW_ROUNDS && (into[0] as number) > SLOW_MS * 1_000) continue;
+      const count = counts.get(name) as number;
+      const one = await run(1);
+      const many = await run(count);
+      into.push(((many.elapsedMs - one.elapsedMs) * 1_000) / (count - 1));
+      if (name === "wasm") gas = Math.round((many.gasUsed - one.gasUsed) / (count - 1));
     }
-  }, 0);
+  const own = samples.get("wasm") as number[];
+  const us: Partial<Record<EngineName, Spread>> = {};
+  const ratio: Partial<Record<EngineName, number>> = {};
+  for (const [name, taken] of samples) {
+    us[name] = spread(taken) as Spread;
+    if (name !== "wasm") ratio[name] = median(taken.map((time, i) => time / (own[i] as number)));
+  }
+  return { name: workload.name, gas, us, ratio };
 }
 
-/** Runs `count` executions and answers with the milliseconds and the output. */
-type Runner = (count: number) => Promise<{ elapsedMs: number; output: Uint8Array; gasUsed: number }>;
-
-type Sample = { readonly medianUs: number; readonly spreadPercent: number; readonly calls: number };
-
-/** Median over rounds of (time of many - time of one) / (many - 1), in µs. */
-async function measure(run: Runner, budgetMs: number): Promise<Sample & { output: Uint8Array; gasUsed: number }> {
-  const first = await run(1);
-  // Warm up while finding a count that takes a tenth of the budget.
-  let many = 2;
-  for (;;) {
-    const { elapsedMs } = await run(many);
-    if (elapsedMs > budgetMs / 12 || many >= 200_000) break;
-    many = Math.min(200_000, Math.ceil(many * Math.min(8, Math.max(1.5, budgetMs / 8 / Math.max(elapsedMs, 0.5)))));
-  }
+async function block(engine: WasmEngine, path: string, withPeer: boolean): Promise<BlockRow> {
+  const recorded = loadBlock(path);
+  const world = recorded.world();
   const samples: number[] = [];
-  let gasUsed = 0;
-  for (let round = 0; round < 7; round++) {
-    const one = await run(1);
-    const all = await run(many);
-    samples.push(((all.elapsedMs - one.elapsedMs) / (many - 1)) * 1000);
-    gasUsed = (all.gasUsed - one.gasUsed) / (many - 1);
-  }
-  samples.sort((a, b) => a - b);
-  const median = samples[3] as number;
-  const spread = (((samples[5] as number) - (samples[1] as number)) / median) * 100;
-  return { medianUs: median, spreadPercent: spread, calls: many, output: first.output, gasUsed };
-}
-
-function callInput(workload: Workload, count: number): CallInput {
-  return {
-    from: CALLER,
-    to: REPEATER,
-    data: callData(workload, count),
-    valueWei: 0n,
-    gasLimit: GAS,
-    gasPriceWei: 0n,
-    intrinsicGas: false,
-  };
-}
-
-function wasmRunner(engine: WasmEngine, workload: Workload): Runner {
-  const world = worldOf(workload);
-  return (count) => {
+  let gasEach: number[] = [];
+  const execute = () => engine.execute(recorded.env, recorded.txs, world, recorded.env.gasLimit);
+  // The first compiles host functions and is not counted.
+  gasEach = execute().map((result) => (result.included ? result.gasUsed : 0));
+  for (let round = 0; round < BLOCK_ROUNDS; round++) {
     const start = threadMs();
-    const result = engine.callNow(ENV, callInput(workload, count), world);
-    const elapsedMs = threadMs() - start;
-    if (result.status !== "success") throw new Error(`${workload.name}: ${result.error}`);
-    return Promise.resolve({ elapsedMs, output: result.output, gasUsed: result.gasUsed });
-  };
+    let count = 0;
+    do {
+      execute();
+      count++;
+    } while (threadMs() - start < RUN_MS);
+    samples.push((threadMs() - start) / count);
+  }
+  let ethereumjsMs: number | undefined;
+  if (withPeer) {
+    const peer = await replayOnEthereumjs(recorded);
+    ethereumjsMs = peer.elapsedMs;
+    peer.receipts.forEach((receipt, i) => {
+      const peerGas = receipt.included ? receipt.gasUsed : 0;
+      if (peerGas !== gasEach[i])
+        throw new Error(`block ${recorded.name}, transaction ${i}: gas ${gasEach[i]} and ${peerGas}`);
+    });
+  }
+  const gas = gasEach.reduce((sum, used) => sum + used, 0);
+  const wasmMs = spread(samples) as Spread;
+  return { name: recorded.name, fork: recorded.env.fork, transactions: gasEach.length, gas, wasmMs, ethereumjsMs };
 }
 
-function ethereumjsRunner(engine: EthereumjsEngine, workload: Workload): Runner {
-  const world = worldOf(workload);
-  return async (count) => {
-    const start = threadMs();
-    const result = await engine.call(ENV, callInput(workload, count), world);
-    const elapsedMs = threadMs() - start;
-    if (result.status !== "success") throw new Error(`${workload.name}: ${result.error}`);
-    return { elapsedMs, output: result.output, gasUsed: result.gasUsed };
-  };
+const note = (text: string): void => {
+  process.stderr.write(`${text}\n`);
+};
+const shared = process.env["SHEAF_SHARED"] ?? resolve(import.meta.dirname, "../../shared");
+
+async function measureLoops(wasm: WasmEngine, ethereumjs: EthereumjsEngine | undefined): Promise<LoopRow[]> {
+  const workloads = [transfer(), ...programs(shared)].filter(({ name }) => wanted(name));
+  if (workloads.length === 0) return [];
+  const anvil = options.anvil ? await Anvil.start() : undefined;
+  const rows: LoopRow[] = [];
+  try {
+    for (const workload of workloads) {
+      note(workload.name);
+      const runners = new Map<EngineName, Runner>([["wasm", wasmRunner(wasm, workload)]]);
+      if (anvil !== undefined) runners.set("revm", await anvil.runner(workload));
+      if (ethereumjs !== undefined) runners.set("ethereumjs", ethereumjsRunner(ethereumjs, workload));
+      rows.push(await loop(workload, runners));
+    }
+  } finally {
+    anvil?.stop();
+  }
+  return rows;
 }
 
-/** anvil as a child process, ended with the benchmark. */
-class Anvil {
-  readonly #url: string;
-  readonly #pid: number;
-  readonly #stop: () => void;
-  #id = 0;
-
-  private constructor(url: string, pid: number, stop: () => void) {
-    this.#url = url;
-    this.#pid = pid;
-    this.#stop = stop;
+async function measureBlocks(wasm: WasmEngine): Promise<BlockRow[]> {
+  const paths = [...blocksIn(join(shared, "mainnet-blocks"))].filter((path) => wanted(`block ${path}`));
+  const rows: BlockRow[] = [];
+  for (const [i, path] of paths.entries()) {
+    note(`block ${path}`);
+    if (i === 0) await block(wasm, path, options.ethereumjs);
+    rows.push(await block(wasm, path, options.ethereumjs));
   }
-
-  static async start(): Promise<Anvil> {
-    const options = ["--port", "0", "--hardfork", "prague", "--gas-limit", String(ENV.gasLimit), "--no-mining"];
-    const child = spawn(anvilBinary(), [...options, "--disable-code-size-limit", "--memory-limit", String(2 ** 32)], {
-      stdio: ["ignore", "pipe", "inherit"],
-    });
-    const url = await new Promise<string>((done, fail) => {
-      let text = "";
-      child.stdout.on("data", (chunk: Buffer) => {
-        text += chunk.toString();
-        const port = /Listening on 127\.0\.0\.1:(\d+)/.exec(text)?.[1];
-        if (port !== undefined) done(`http://127.0.0.1:${port}`);
-      });
-      child.on("exit", (code) => fail(new Error(`anvil ended with ${code}: ${text}`)));
-    });
-    return new Anvil(url, child.pid as number, () => child.kill());
-  }
-
-  async request<T>(method: string, params: unknown[]): Promise<T> {
-    const response = await fetch(this.#url, {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify({ jsonrpc: "2.0", id: ++this.#id, method, params }),
-    });
-    const answer = (await response.json()) as { result?: T; error?: { message: string } };
-    if (answer.error !== undefined) throw new Error(`${method}: ${answer.error.message}`);
-    return answer.result as T;
-  }
-
-  async runner(workload: Workload): Promise<Runner> {
-    await this.request("anvil_setCode", [toHex(REPEATER), toHex(REPEATER_CODE)]);
-    await this.request("anvil_setCode", [toHex(TARGET), toHex(workload.code)]);
-    for (const [slot, value] of workload.storage)
-      await this.request("anvil_setStorageAt", [toHex(TARGET), `0x${slot}`, toHex(value)]);
-    return async (count) => {
-      const call = {
-        from: toHex(CALLER),
-        to: toHex(REPEATER),
-        data: toHex(callData(workload, count)),
-        gas: `0x${GAS.toString(16)}`,
-      };
-      const start = cpuMs(this.#pid);
-      const output = await this.request<string>("eth_call", [call, "latest"]);
-      return { elapsedMs: cpuMs(this.#pid) - start, output: fromHex(output), gasUsed: 0 };
-    };
-  }
-
-  stop(): void {
-    this.#stop();
-  }
+  return rows;
 }
 
 const time = (us: number | undefined): string =>
-  (us === undefined ? "-" : us >= 1000 ? `${(us / 1000).toFixed(2)} ms` : `${us.toFixed(2)} µs`).padStart(10);
-const ratio = (x: number | undefined): string => (x === undefined ? "-" : `${x.toFixed(2)}x`).padStart(9);
-const geometricMean = (values: readonly number[]): number =>
-  Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length);
+  us === undefined ? "" : us >= 1_000 ? `${(us / 1_000).toFixed(2)} ms` : `${us.toFixed(2)} µs`;
+const share = (s: Spread | undefined): string =>
+  s === undefined ? "" : `${(((s.max - s.min) / s.median) * 100).toFixed(0)}%`;
+const times = (x: number | undefined): string => (x === undefined ? "" : `${x.toFixed(x < 10 ? 2 : 0)}x`);
+const mgas = (gas: number, us: number): string => (gas / us).toFixed(0);
 
-async function main(): Promise<void> {
-  const workloads = [transfer(), ...programs()].filter((w) => flags.only === undefined || w.name.includes(flags.only));
-  const wasm = await WasmEngine.create();
-  const ethereumjs = flags["no-ethereumjs"] === true ? undefined : new EthereumjsEngine();
-  const anvil = flags["no-anvil"] === true ? undefined : await Anvil.start();
-  const machine = `${cpus().length} x ${cpus()[0]?.model.trim()}, Node ${process.version}`;
-  console.log(`${machine}\nmedian of 7 rounds; spread: 5 middle rounds; ratios above 1: this engine is faster\n`);
-  console.log(
-    `${"workload".padEnd(36)}${"gas".padStart(11)}${"wasm".padStart(10)}${"Mgas/s".padStart(8)}${"spread".padStart(8)}${"revm".padStart(10)}${"spread".padStart(8)}${"ethereumjs".padStart(11)}${"/revm".padStart(9)}${"/ethjs".padStart(9)}`,
-  );
-  const rows: Record<string, unknown>[] = [];
-  const overRevm: number[] = [];
-  const overEthereumjs: number[] = [];
-  for (const workload of workloads) {
-    const own = await measure(wasmRunner(wasm, workload), 400);
-    const revm = anvil === undefined ? undefined : await measure(await anvil.runner(workload), 400);
-    const js = ethereumjs === undefined ? undefined : await measure(ethereumjsRunner(ethereumjs, workload), 600);
-    for (const peer of [revm, js])
-      if (peer !== undefined && !bytesEqual(peer.output, own.output))
-        throw new Error(`${workload.name}: outputs differ: ${toHex(own.output)} and ${toHex(peer.output)}`);
-    const toRevm = revm === undefined ? undefined : revm.medianUs / own.medianUs;
-    const toJs = js === undefined ? undefined : js.medianUs / own.medianUs;
-    if (toRevm !== undefined && workload.name !== "erc20 transfer") overRevm.push(toRevm);
-    if (toJs !== undefined && workload.name !== "erc20 transfer") overEthereumjs.push(toJs);
-    const percent = (sample: Sample | undefined): string =>
-      (sample === undefined ? "-" : `${sample.spreadPercent.toFixed(0)}%`).padStart(8);
-    console.log(
-      `${workload.name.padEnd(36)}${own.gasUsed.toFixed(0).padStart(11)}${time(own.medianUs)}${(own.gasUsed / own.medianUs).toFixed(0).padStart(8)}${percent(own)}${time(revm?.medianUs)}${percent(revm)} ${time(js?.medianUs)}${ratio(toRevm)}${ratio(toJs)}`,
-    );
-    rows.push({
-      name: workload.name,
-      gas: own.gasUsed,
-      wasmUs: own.medianUs,
-      revmUs: revm?.medianUs,
-      ethereumjsUs: js?.medianUs,
-    });
-  }
-  if (overRevm.length > 0)
-    console.log(`\ngeometric mean of the programs, revm: ${geometricMean(overRevm).toFixed(2)}x`);
-  if (overEthereumjs.length > 0)
-    console.log(`geometric mean of the programs, @ethereumjs/evm: ${geometricMean(overEthereumjs).toFixed(1)}x`);
-  if (flags.json !== undefined) writeFileSync(flags.json, JSON.stringify({ machine, rows }, null, 2));
-  anvil?.stop();
-  await ethereumjs?.close();
+/** Geometric means over the programs, without the transfer. */
+function means(rows: readonly LoopRow[]): Partial<Record<EngineName, number>> {
+  const of = (name: EngineName): number | undefined =>
+    geometricMean(rows.filter((row) => row.name !== TRANSFER).flatMap((row) => row.ratio[name] ?? []));
+  const revm = of("revm");
+  const ethereumjs = of("ethereumjs");
+  return { ...(revm === undefined ? {} : { revm }), ...(ethereumjs === undefined ? {} : { ethereumjs }) };
 }
 
-await main();
+const peerRatio = (row: BlockRow): number | undefined =>
+  row.ethereumjsMs === undefined ? undefined : row.ethereumjsMs / row.wasmMs.median;
+
+function printLoops(rows: readonly LoopRow[]): void {
+  const table = rows.map(({ name, gas, us, ratio }) => [
+    name,
+    String(gas),
+    time(us.wasm?.median),
+    share(us.wasm),
+    mgas(gas, us.wasm?.median ?? Number.NaN),
+    time(us.revm?.median),
+    share(us.revm),
+    time(us.ethereumjs?.median),
+    share(us.ethereumjs),
+    times(ratio.revm),
+    times(ratio.ethereumjs),
+  ]);
+  const header = ["loop", "gas", "wasm", "±", "Mgas/s", "revm", "±", "ethereumjs", "±", "to revm", "to ethereumjs"];
+  const { revm, ethereumjs } = means(rows);
+  console.log(renderTable(header, table));
+  if (revm !== undefined) console.log(`geometric mean of the programs, to revm: ${times(revm)}`);
+  if (ethereumjs !== undefined) console.log(`geometric mean of the programs, to @ethereumjs/evm: ${times(ethereumjs)}`);
+  console.log("");
+}
+
+function printBlocks(rows: readonly BlockRow[]): void {
+  const table = rows.map((row) => [
+    row.name,
+    row.fork,
+    String(row.transactions),
+    (row.gas / 1e6).toFixed(1),
+    `${row.wasmMs.median.toFixed(1)} ms`,
+    share(row.wasmMs),
+    mgas(row.gas, row.wasmMs.median * 1_000),
+    row.ethereumjsMs === undefined ? "" : mgas(row.gas, row.ethereumjsMs * 1_000),
+    times(peerRatio(row)),
+  ]);
+  const header = ["block", "fork", "txs", "Mgas", "wasm", "±", "Mgas/s", "ethereumjs Mgas/s", "to ethereumjs"];
+  console.log(renderTable(header, table));
+  const speed = geometricMean(rows.map((row) => row.gas / row.wasmMs.median / 1_000));
+  const mean = geometricMean(rows.flatMap((row) => peerRatio(row) ?? []));
+  console.log(`geometric mean of the blocks: ${speed?.toFixed(0)} Mgas/s`);
+  if (mean !== undefined) console.log(`geometric mean of the blocks, to @ethereumjs/vm: ${times(mean)}`);
+}
+
+const wasm = await WasmEngine.create();
+const ethereumjs = options.ethereumjs ? new EthereumjsEngine() : undefined;
+const machine = {
+  cpu: cpus()[0]?.model.trim(),
+  cores: cpus().length,
+  node: process.version,
+  loadAverage: loadavg()[0],
+};
+const loops = await measureLoops(wasm, ethereumjs);
+const blocks = await measureBlocks(wasm);
+await ethereumjs?.close();
+const result = {
+  bench: "evm",
+  machine,
+  rounds,
+  loops,
+  means: means(loops),
+  blocks: blocks.map((row) => ({ ...row, mgasPerSecond: row.gas / row.wasmMs.median / 1_000, ratio: peerRatio(row) })),
+};
+if (options["json-file"] !== undefined) writeFileSync(options["json-file"], `${JSON.stringify(result, null, 2)}\n`);
+if (options.json) console.log(JSON.stringify(result, null, 2));
+else {
+  console.log(
+    `${machine.cores} x ${machine.cpu}, Node ${machine.node}, load average ${machine.loadAverage?.toFixed(1)}; median of ${rounds} rounds, ± from the least to the greatest; ratios above 1: this engine is faster\n`,
+  );
+  if (loops.length > 0) printLoops(loops);
+  if (blocks.length > 0) printBlocks(blocks);
+}

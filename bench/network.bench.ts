@@ -6,7 +6,7 @@
  * Run: npm run bench -- --help
  */
 import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, loadavg, tmpdir, totalmem } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
@@ -392,6 +392,7 @@ async function safeNumber(peer: SheafPeer): Promise<number> {
 }
 
 function saveProfiles(into: string, profiles: readonly ThreadProfile[]): void {
+  mkdirSync(into, { recursive: true });
   for (const [i, { thread, profile: cpuProfile }] of profiles.entries())
     writeFileSync(join(into, `${i}-${thread.replace(/\W+/g, "-")}.cpuprofile`), JSON.stringify(cpuProfile));
 }

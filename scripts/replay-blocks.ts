@@ -3,8 +3,6 @@
  * (so every status) must be exact; where it was not, each receipt must equal that of @ethereumjs/vm.
  * Usage: npm run replay-blocks -- FILE|DIR… Prints a line per failure and last `N passed, N failed`.
  */
-import { existsSync, readdirSync, statSync } from "node:fs";
-import { join } from "node:path";
 import { bytesEqual, toHex } from "../src/base/bytes.ts";
 import type { IncludedResult, TxResult } from "../src/execution/execution.ts";
 import { WasmEngine } from "../src/execution/wasm/wasm.ts";
@@ -13,16 +11,7 @@ import { orderedTrieRoot } from "../src/protocol/ordered-trie.ts";
 import type { Log, Receipt } from "../src/protocol/receipt.ts";
 import { encodeReceipt } from "../src/protocol/receipt-codec.ts";
 import { replayOnEthereumjs } from "./replay/ethereumjs.ts";
-import { loadBlock, type RecordedBlock } from "./replay/load.ts";
-
-function* blocksIn(path: string): Generator<string> {
-  if (!statSync(path).isDirectory() || existsSync(join(path, "pre_state.json.gz"))) {
-    yield path;
-    return;
-  }
-  for (const name of readdirSync(path).sort())
-    if (name.endsWith(".json.gz") || statSync(join(path, name)).isDirectory()) yield* blocksIn(join(path, name));
-}
+import { blocksIn, loadBlock, type RecordedBlock } from "./replay/load.ts";
 
 const BEACON_ROOTS = "000f3df6d732807ef1319fb7b8bb8522d0beac02";
 const SYSTEM_ADDRESS = new Uint8Array(20).fill(0xff);

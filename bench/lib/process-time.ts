@@ -46,3 +46,34 @@ export function memoryBytes(pid: number): number | undefined {
     return undefined;
   }
 }
+
+/** Nanoseconds the scheduler gave to what `path` (a schedstat file) stands for, as ms; undefined where it is not there. */
+function scheduledMs(path: string): number | undefined {
+  try {
+    return Number(readFileSync(path, "utf8").split(" ")[0]) / 1e6;
+  } catch {
+    return undefined;
+  }
+}
+
+const pause = new Int32Array(new SharedArrayBuffer(4));
+
+/**
+ * Time this thread was on a processor so far, to the microsecond; wall time where the system does not tell. The kernel
+ * brings a running thread's account up to date only every few milliseconds, or when it leaves the processor: so it does.
+ */
+export function threadMs(): number {
+  Atomics.wait(pause, 0, 0, 0.01);
+  return scheduledMs("/proc/self/schedstat") ?? performance.now();
+}
+
+/** The same over all threads of another process. */
+export function processorMs(pid: number): number {
+  let ids: string[];
+  try {
+    ids = readdirSync(`/proc/${pid}/task`);
+  } catch {
+    return performance.now();
+  }
+  return ids.reduce((sum, id) => sum + (scheduledMs(`/proc/${pid}/task/${id}/schedstat`) ?? 0), 0);
+}

@@ -3,7 +3,7 @@
  * block.json.gz, txs.json.gz and pre_state.json.gz whose transactions name their caller instead of carrying a signature.
  * Both become an environment, raw transactions with senders, and a pre-state.
  */
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { assert } from "../../src/base/assert.ts";
@@ -281,4 +281,14 @@ function rpcTx(tx: PartTx): RpcTx {
     r: "0x1",
     s: "0x1",
   };
+}
+
+/** The recorded blocks below a path, or the one it names. */
+export function* blocksIn(path: string): Generator<string> {
+  if (!statSync(path).isDirectory() || existsSync(join(path, "pre_state.json.gz"))) {
+    yield path;
+    return;
+  }
+  for (const name of readdirSync(path).sort())
+    if (name.endsWith(".json.gz") || statSync(join(path, name)).isDirectory()) yield* blocksIn(join(path, name));
 }
