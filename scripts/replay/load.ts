@@ -9,8 +9,9 @@ import { gunzipSync } from "node:zlib";
 import { assert } from "../../src/base/assert.ts";
 import { bigIntToMinimalBytes, fromHex, padLeft } from "../../src/base/bytes.ts";
 import type { BlockEnv, Fork, TxInput } from "../../src/execution/execution.ts";
+import { type PreAccount, worldOf } from "../../src/execution/testing/state-test.ts";
+import type { World } from "../../src/execution/wasm/testing/world.ts";
 import { encodeRlp, type RlpItem } from "../../src/protocol/rlp.ts";
-import { type PreAccount, TestWorld } from "../state-test/run.ts";
 import { blobBaseFee } from "../vm/blob-fee.ts";
 
 type Hex = `0x${string}`;
@@ -27,7 +28,7 @@ export type RecordedBlock = {
   /** What the header says; undefined where only the inputs were recorded. */
   readonly expected: { gasUsed: number; logsBloom: Uint8Array; receiptsRoot: Uint8Array } | undefined;
   /** A fresh world each time. */
-  readonly world: () => TestWorld;
+  readonly world: () => World;
 };
 
 const hexOf = (value: string | number | bigint | null | undefined): bigint => BigInt(value ?? 0);
@@ -174,7 +175,7 @@ export function loadBlock(path: string): RecordedBlock {
       logsBloom: bytes(block.logsBloom),
       receiptsRoot: bytes(block.receiptsRoot),
     },
-    world: () => new TestWorld(preState, (n) => hashes.get(n) ?? new Uint8Array(32)),
+    world: () => worldOf(preState, (n) => hashes.get(n) ?? new Uint8Array(32)),
   };
 }
 
@@ -247,7 +248,7 @@ function loadParts(directory: string): RecordedBlock {
     excessBlobGas,
     blobFeeFraction: fraction,
     expected: undefined,
-    world: () => new TestWorld(preState, (n) => hashes.get(n) ?? new Uint8Array(32)),
+    world: () => worldOf(preState, (n) => hashes.get(n) ?? new Uint8Array(32)),
   };
 }
 

@@ -6,7 +6,7 @@ import { compareBytes } from "../base/bytes.ts";
 import { keccak256 } from "../protocol/keccak.ts";
 import { branchNode, EMPTY_ROOT, extensionNode, leafNode, nodeRef, toNibbles } from "./trie-node.ts";
 
-/** `key`: 32 bytes as they stand in the trie (already hashed). */
+/** `key` as it stands in the trie: 32 bytes, already hashed, in the state; of any lengths in public test files. */
 export type TrieEntry = { readonly key: Uint8Array; readonly value: Uint8Array };
 
 type Node = { readonly rlp: Uint8Array; readonly path: Uint8Array; readonly children: readonly (Node | undefined)[] };
@@ -15,7 +15,7 @@ export class PlainTrie {
   readonly root: Uint8Array;
   readonly #top: Node | undefined;
 
-  /** `entries` in any order, keys unique and of one length. */
+  /** `entries` in any order, keys unique. */
   constructor(entries: readonly TrieEntry[]) {
     const sorted = entries
       .toSorted((a, b) => compareBytes(a.key, b.key))
@@ -51,7 +51,7 @@ function build(entries: readonly { path: Uint8Array; value: Uint8Array }[], dept
     return { rlp: leafNode(path, first.value), path, children: [] };
   }
   let shared = 0;
-  while (first.path[depth + shared] === last.path[depth + shared]) shared++;
+  while (depth + shared < first.path.length && first.path[depth + shared] === last.path[depth + shared]) shared++;
   if (shared > 0) {
     const path = first.path.subarray(depth, depth + shared);
     const child = build(entries, depth + shared);
@@ -62,7 +62,10 @@ function build(entries: readonly { path: Uint8Array; value: Uint8Array }[], dept
     return below.length === 0 ? undefined : build(below, depth + 1);
   });
   return {
-    rlp: branchNode(children.map((child) => child && nodeRef(child.rlp))),
+    rlp: branchNode(
+      children.map((child) => child && nodeRef(child.rlp)),
+      first.path.length === depth ? first.value : undefined,
+    ),
     path: new Uint8Array(0),
     children,
   };

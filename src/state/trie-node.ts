@@ -63,9 +63,9 @@ export function extensionNode(path: Uint8Array, ref: Uint8Array): Uint8Array {
   return rlpList([rlpBytes(hexPrefix(path, false)), ref]);
 }
 
-/** Branch without a value of its own: keys of one length never end in a branch. */
-export function branchNode(refs: readonly (Uint8Array | undefined)[]): Uint8Array {
-  return rlpList([...refs.map((ref) => ref ?? EMPTY_ITEM), EMPTY_ITEM]);
+/** `value`: of the key that ends in the branch; keys of one length never do. */
+export function branchNode(refs: readonly (Uint8Array | undefined)[], value?: Uint8Array): Uint8Array {
+  return rlpList([...refs.map((ref) => ref ?? EMPTY_ITEM), value === undefined ? EMPTY_ITEM : rlpBytes(value)]);
 }
 
 /** What a parent holds of a node, in RLP: the node when shorter than 32 bytes, else its hash. */

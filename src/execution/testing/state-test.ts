@@ -1,22 +1,51 @@
 /**
- * Owns running the GeneralStateTests of ethereum/tests through any engine: pre-state, one transaction, post-state root
- * and logs hash. Answers case by case and does not stop at a failure.
+ * Owns running the GeneralStateTests of ethereum/tests through any engine: pre-state, environment and one signed
+ * transaction per post entry; the engine's writes on the pre-state must give the expected root, and its logs the
+ * expected hash.
+ * @see https://ethereum-tests.readthedocs.io/en/latest/test_types/gstate_tests.html
  */
-import { readdirSync, readFileSync, statSync } from "node:fs";
-import { join } from "node:path";
-import { bigIntToBytes, bytesEqual, EMPTY_BYTES, fromHex, toHex, toHexKey } from "../../base/bytes.ts";
-import { CodedError } from "../../base/error.ts";
+import { bigIntToBytes, fromHex, toHexKey } from "../../base/bytes.ts";
 import { keccak256 } from "../../protocol/keccak.ts";
-import { EMPTY_CODE_HASH } from "../../protocol/ordered-trie.ts";
 import { encodeRlp } from "../../protocol/rlp.ts";
-import { recoverSender } from "../../protocol/sender.ts";
-import { emptyWrites, mergeWrites, type StateWrites } from "../../protocol/state-writes.ts";
-import { decodeSignedTransaction } from "../../protocol/transaction-codec.ts";
-import { MemoryState } from "../../state/memory-state.ts";
-import type { BlockEnv, Engine, Fork } from "../execution.ts";
+import { addressOfPrivateKey } from "../../protocol/secp256k1.ts";
+import { differs, type VectorCase } from "../../protocol/testing/vectors.ts";
+import { PlainTrie } from "../../state/plain-trie.ts";
+import { accountLeafValue, EMPTY_ROOT, slotLeafValue } from "../../state/trie-node.ts";
+import type { BlockEnv, Fork, StateReader, TxInput, TxResult } from "../execution.ts";
+import { EMPTY_CODE_HASH, World } from "../wasm/testing/world.ts";
 
-const FORKS: Readonly<Record<string, Fork>> = {
+type Hex = string;
+export type PreAccount = {
+  readonly balance: Hex;
+  readonly code: Hex;
+  readonly nonce: Hex;
+  readonly storage: Record<Hex, Hex>;
+};
+type Post = {
+  readonly hash: Hex;
+  readonly logs: Hex;
+  readonly txbytes: Hex;
+  readonly expectException?: string;
+};
+export type StateTest = {
+  readonly env: Readonly<Record<string, Hex>>;
+  readonly pre: Readonly<Record<Hex, PreAccount>>;
+  readonly transaction: { readonly secretKey?: Hex; readonly sender?: Hex };
+  readonly post: Readonly<Record<string, readonly Post[]>>;
+};
+
+/** Runs one transaction; `gasLimit` is the block's, which in some tests is no safe integer. */
+export type RunTransaction = (
+  env: BlockEnv,
+  tx: TxInput,
+  state: StateReader,
+  gasLimit: bigint,
+) => Promise<TxResult | undefined>;
+
+/** Forks by their names in test files; older ones are not run. */
+export const TEST_FORKS: Readonly<Record<string, Fork>> = {
   London: "london",
+  Merge: "paris",
   Paris: "paris",
   Shanghai: "shanghai",
   Cancun: "cancun",
@@ -24,132 +53,107 @@ const FORKS: Readonly<Record<string, Fork>> = {
   Osaka: "osaka",
 };
 
-export type StateCase = {
-  /** File, test, fork and position. */
-  readonly name: string;
-  readonly failure: string | undefined;
-};
+const number = (hex: Hex): bigint => (hex === "0x" ? 0n : BigInt(hex));
+const word = (hex: Hex): Uint8Array => bigIntToBytes(number(hex), 32);
 
-type Post = {
-  readonly hash: string;
-  readonly logs: string;
-  readonly txbytes: string;
-  readonly expectException?: string;
-};
-type PreAccount = {
-  readonly balance: string;
-  readonly nonce: string;
-  readonly code: string;
-  readonly storage: Readonly<Record<string, string>>;
-};
-type Filled = {
-  readonly env: Readonly<Record<string, string | undefined>>;
-  readonly pre: Readonly<Record<string, PreAccount>>;
-  readonly post: Readonly<Record<string, readonly Post[]>>;
-  readonly transaction: { readonly sender?: string };
-};
-
-/** All test files below `path`, or `path` itself. */
-export function stateTestFiles(path: string): string[] {
-  if (!statSync(path).isDirectory()) return [path];
-  return readdirSync(path)
-    .sort()
-    .flatMap((name) => stateTestFiles(join(path, name)))
-    .filter((file) => file.endsWith(".json"));
-}
-
-/** Runs the cases of one file for the forks that engines know. */
-export async function runStateTestFile(engine: Engine, path: string): Promise<StateCase[]> {
-  const file = JSON.parse(readFileSync(path, "utf8")) as Readonly<Record<string, Filled>>;
-  const cases: StateCase[] = [];
-  for (const [test, filled] of Object.entries(file)) {
-    const pre = preWrites(filled.pre);
-    const state = new MemoryState();
-    state.commit(0, state.prepare(pre));
-    for (const [forkName, posts] of Object.entries(filled.post)) {
-      const fork = FORKS[forkName];
-      if (fork === undefined) continue;
-      for (const [i, post] of posts.entries()) {
-        const failure = await runCase(engine, state, envOf(filled.env, fork), filled, post);
-        cases.push({ name: `${test} ${forkName} ${i}`, failure });
-      }
-    }
+/** A world of accounts as JSON files give them; slots of value 0 are absent. */
+export function worldOf(pre: StateTest["pre"], blockHash: (number: number) => Uint8Array): World {
+  const world = new World(blockHash);
+  for (const [address, account] of Object.entries(pre)) {
+    const code = fromHex(account.code);
+    const codeHash = code.length === 0 ? EMPTY_CODE_HASH : keccak256(code);
+    if (code.length > 0) world.codes.set(toHexKey(codeHash), code);
+    const storage = new Map<string, Uint8Array>();
+    for (const [slot, value] of Object.entries(account.storage))
+      if (number(value) !== 0n) storage.set(toHexKey(word(slot)), word(value));
+    const balanceWei = number(account.balance);
+    world.accounts.set(address.slice(2).toLowerCase(), { nonce: number(account.nonce), balanceWei, codeHash, storage });
   }
-  return cases;
+  return world;
 }
 
-async function runCase(
-  engine: Engine,
-  state: MemoryState,
-  env: BlockEnv,
-  { transaction }: Filled,
-  post: Post,
-): Promise<string | undefined> {
-  const raw = fromHex(post.txbytes);
-  let sender = fromHex(transaction.sender ?? "00".repeat(20));
-  try {
-    sender = recoverSender(decodeSignedTransaction(raw));
-  } catch (error) {
-    // The engine has to refuse it too.
-    if (!(error instanceof CodedError)) throw error;
-  }
-  const [result] = await engine.executeBatch(env, [{ raw, sender, l1FeeWei: 0n }], state.reader(), env.gasLimit);
-  if (result === undefined) return "no result";
-  if (!result.included && post.expectException === undefined) return `skipped: ${result.reason}`;
-  if (result.included && post.expectException !== undefined) return `included, but ${post.expectException}`;
-  const writes = emptyWrites();
-  if (result.included) mergeWrites(writes, result.writes);
-  const logs = result.included ? result.logs : [];
-  const logsHash = keccak256(encodeRlp(logs.map((log) => [log.address, log.topics, log.data])));
-  if (!bytesEqual(logsHash, fromHex(post.logs))) return `logs hash ${toHex(logsHash)}, expected ${post.logs}`;
-  const { stateRoot } = state.prepare(writes);
-  if (!bytesEqual(stateRoot, fromHex(post.hash))) return `state root ${toHex(stateRoot)}, expected ${post.hash}`;
-  return undefined;
+function rootOf(world: World): Uint8Array {
+  return new PlainTrie(
+    [...world.accounts].map(([address, { nonce, balanceWei, codeHash, storage }]) => {
+      const slots = [...storage].map(([slot, value]) => ({
+        key: keccak256(fromHex(slot)),
+        value: slotLeafValue(value),
+      }));
+      const storageRoot = slots.length === 0 ? EMPTY_ROOT : new PlainTrie(slots).root;
+      return { key: keccak256(fromHex(address)), value: accountLeafValue(nonce, balanceWei, storageRoot, codeHash) };
+    }),
+  ).root;
 }
 
-function preWrites(pre: Filled["pre"]): StateWrites {
-  const writes = emptyWrites();
-  for (const [address, { balance, nonce, code, storage }] of Object.entries(pre)) {
-    const bytes = code === "0x" ? EMPTY_BYTES : fromHex(code);
-    const codeHash = bytes.length === 0 ? EMPTY_CODE_HASH : keccak256(bytes);
-    if (bytes.length > 0) writes.codes.set(toHexKey(codeHash), bytes);
-    writes.accounts.set(address.slice(2).toLowerCase(), {
-      cleared: false,
-      account: { nonce: BigInt(nonce), balanceWei: BigInt(balance), codeHash },
-      storage: new Map(
-        Object.entries(storage).map(([slot, value]) => [BigInt(slot).toString(16).padStart(64, "0"), word(value)]),
-      ),
-    });
-  }
-  return writes;
-}
-
-function envOf(env: Filled["env"], fork: Fork): BlockEnv {
-  const number = (name: string): number => Number(env[name] ?? "0");
+function envOf(env: StateTest["env"], fork: Fork): BlockEnv {
+  const field = (name: string, otherwise = "0x0"): bigint => number(env[name] ?? otherwise);
   return {
     chainId: 1,
-    number: number("currentNumber"),
-    timestamp: number("currentTimestamp"),
-    gasLimit: number("currentGasLimit"),
-    baseFeePerGasWei: BigInt(env["currentBaseFee"] ?? "0"),
-    blobBaseFeeWei: blobBaseFeeWei(BigInt(env["currentExcessBlobGas"] ?? "0")),
-    coinbase: fromHex(env["currentCoinbase"] ?? "00".repeat(20)),
-    prevRandao: word((fork === "london" ? env["currentDifficulty"] : env["currentRandom"]) ?? "0x0"),
+    number: Number(field("currentNumber")),
+    timestamp: Number(field("currentTimestamp")),
+    gasLimit: Number(field("currentGasLimit")),
+    baseFeePerGasWei: field("currentBaseFee", "0x0a"),
+    blobBaseFeeWei: blobBaseFeeWei(field("currentExcessBlobGas"), fork),
+    coinbase: bigIntToBytes(field("currentCoinbase"), 20),
+    prevRandao: bigIntToBytes(field(fork === "london" ? "currentDifficulty" : "currentRandom"), 32),
     fork,
     feePolicy: "ethereum",
   };
 }
 
-const word = (hex: string): Uint8Array => bigIntToBytes(BigInt(hex), 32);
-
-/** EIP-4844's approximation of e^(excess / 3338477), the parameter before Prague. */
-function blobBaseFeeWei(excessBlobGas: bigint): bigint {
-  const denominator = 3_338_477n;
+/** EIP-4844's approximation of e^(excess / fraction); EIP-7691 changed the fraction. */
+function blobBaseFeeWei(excessBlobGas: bigint, fork: Fork): bigint {
+  const fraction = fork === "prague" || fork === "osaka" ? 5_007_716n : 3_338_477n;
   let sum = 0n;
-  let term = denominator;
+  let term = fraction;
   for (let i = 1n; term > 0n; i++) {
     sum += term;
-    term = (term * excessBlobGas) / (denominator * i);
+    term = (term * excessBlobGas) / (fraction * i);
   }
-  return sum / denominator;
+  return sum / fraction;
+}
+
+/** Every post entry of every test in a file, for the forks that engines know. */
+export async function stateCases(
+  run: RunTransaction,
+  file: Readonly<Record<string, StateTest>>,
+): Promise<VectorCase[]> {
+  const cases: VectorCase[] = [];
+  for (const [name, test] of Object.entries(file))
+    for (const [forkName, posts] of Object.entries(test.post)) {
+      const fork = TEST_FORKS[forkName];
+      if (fork === undefined) continue;
+      for (const [i, post] of posts.entries()) {
+        let failure: string | undefined;
+        try {
+          failure = await failureOf(run, test, post, fork);
+        } catch (error) {
+          failure = error instanceof Error ? (error.stack ?? error.message) : String(error);
+        }
+        cases.push({ name: `${name} ${forkName}[${i}]`, failure });
+      }
+    }
+  return cases;
+}
+
+async function failureOf(run: RunTransaction, test: StateTest, post: Post, fork: Fork): Promise<string | undefined> {
+  const world = worldOf(test.pre, (n) => keccak256(new TextEncoder().encode(String(n))));
+  const { sender, secretKey } = test.transaction;
+  const tx: TxInput = {
+    raw: fromHex(post.txbytes),
+    sender: sender === undefined ? addressOfPrivateKey(word(secretKey ?? "0x")) : fromHex(sender),
+    l1FeeWei: 0n,
+  };
+  const result = await run(envOf(test.env, fork), tx, world, number(test.env["currentGasLimit"] ?? "0x0"));
+  if (result === undefined) return "no result";
+  if (!result.included && post.expectException === undefined) return `skipped as ${result.reason}`;
+  if (result.included && post.expectException !== undefined) return `included, expected ${post.expectException}`;
+  if (result.included) world.apply(result.writes);
+  const logs = result.included ? result.logs : [];
+  const logsHash = keccak256(encodeRlp(logs.map((log) => [log.address, [...log.topics], log.data])));
+  const details = result.included ? ` (status ${result.status}, gas ${result.gasUsed})` : "";
+  const wrong =
+    differs("state root", `0x${toHexKey(rootOf(world))}`, post.hash) ??
+    differs("logs hash", `0x${toHexKey(logsHash)}`, post.logs);
+  return wrong === undefined ? undefined : wrong + details;
 }
