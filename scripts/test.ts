@@ -1,7 +1,7 @@
 /**
  * `npm test`: builds what is stale, then runs every kind of test in order of cost: unit and property tests, contract
  * tests (forge), tests that need an L1 (anvil), end-to-end stories against a real devnet, fault tests that kill real
- * processes. `npm test -- unit contracts` runs some kinds, `npm test -- e2e withdraw` those whose path holds a word.
+ * processes. Tests of replicated logs need nats-server, which is installed where that is possible. `npm test -- unit contracts` runs some kinds, `npm test -- e2e withdraw` those whose path holds a word.
  * Last line: `N passed, N failed, N skipped`.
  */
 import { spawn } from "node:child_process";
@@ -58,6 +58,7 @@ async function build(): Promise<void> {
     const { code } = await run(process.execPath, ["--import", "tsx", join("scripts", script)]);
     if (code !== 0) throw new Error(`scripts/${script} failed`);
   }
+  if (wanted.some((kind) => kind !== "contracts")) await run(process.execPath, [join("scripts", "nats-server.js")]);
 }
 
 async function nodeTests(kind: Kind): Promise<Omit<Tally, "seconds">> {

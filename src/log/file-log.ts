@@ -14,7 +14,7 @@ import { bytesEqual } from "../base/bytes.ts";
 import { CodedError } from "../base/error.ts";
 import { lockDirectory } from "./directory-lock.ts";
 import type { AppendLog, LogRecord, LogTip } from "./log.ts";
-import { type Append, checkAppend, EMPTY_TIP, logError, tipAfter } from "./record.ts";
+import { type Append, checkAppend, EMPTY_TIP, linkedRecords, logError, tipAfter } from "./record.ts";
 import {
   decodeFrame,
   decodeHeader,
@@ -22,7 +22,6 @@ import {
   encodeHeader,
   FRAME_HEAD_SIZE_BYTES,
   type Frame,
-  frameRecords,
   frameSize,
   HEADER_SIZE_BYTES,
   type Header,
@@ -30,6 +29,7 @@ import {
   segmentName,
   segmentSeq,
 } from "./segment-file.ts";
+import { TipWatch } from "./tip-watch.ts";
 
 export type FileLogOptions = {
   readonly name?: string;
@@ -77,6 +77,7 @@ export class FileLog implements AppendLog {
   readonly #sync: (file: FileHandle) => Promise<void>;
   readonly #unlock: () => void;
   readonly #segments: Segment[] = [];
+  readonly #watch = new TipWatch();
   readonly #cursors = new Map<number, { segment: Segment; place: Place }>();
   #file: FileHandle | undefined;
   #tip: LogTip = EMPTY_TIP;
@@ -190,6 +191,21 @@ export class FileLog implements AppendLog {
     }
     segment.sizeBytes = offset;
     this.#tip = (group.at(-1) as Waiting).after;
+    this.#watch.moved(this.#tip);
+  }
+
+  async refresh(): Promise<LogTip> {
+    if (this.#closed) throw logError("LOG_CLOSED", `${this.name} is closed`);
+    return this.#tip;
+  }
+
+  async waitBeyond(seq: number, signal: AbortSignal): Promise<LogTip> {
+    await this.#watch.beyond(this.#tip, seq, signal);
+    return this.#tip;
+  }
+
+  notReady(): string | undefined {
+    return this.#poison === undefined ? undefined : `${this.name}: a write to the disk failed`;
   }
 
   /** Starts the next file at the current end. */
@@ -312,7 +328,7 @@ export class FileLog implements AppendLog {
             seq: before.seq + 1,
           });
         notePlace(segment, { offset, before });
-        const records = frameRecords(frame, before, segment.path);
+        const records = linkedRecords(frame, before, segment.path);
         chunk = chunk.subarray(frame.sizeBytes);
         offset += frame.sizeBytes;
         before = tipOf(records, frame);
@@ -413,7 +429,7 @@ export class FileLog implements AppendLog {
       }
       if (frame === undefined) break;
       notePlace(segment, { offset, before });
-      const records = frameRecords(frame, before, segment.path);
+      const records = linkedRecords(frame, before, segment.path);
       chunk = chunk.subarray(frame.sizeBytes);
       offset += frame.sizeBytes;
       before = tipOf(records, frame);

@@ -5,6 +5,7 @@
 import { assert } from "../base/assert.ts";
 import type { AppendLog, LogRecord, LogTip } from "./log.ts";
 import { type Append, checkAppend, EMPTY_TIP, logError, recordHash } from "./record.ts";
+import { TipWatch } from "./tip-watch.ts";
 
 export class MemoryLog implements AppendLog {
   readonly name: string;
@@ -13,6 +14,7 @@ export class MemoryLog implements AppendLog {
   #firstSeq = 1;
   #end: LogTip = EMPTY_TIP;
   #tip: LogTip = EMPTY_TIP;
+  readonly #watch = new TipWatch();
   #closed = false;
 
   constructor(name = "memory") {
@@ -43,8 +45,21 @@ export class MemoryLog implements AppendLog {
     await new Promise((resolve) => setImmediate(resolve));
     this.#records.push(...appended);
     this.#tip = tip;
+    this.#watch.moved(tip);
     return tip;
   }
+
+  async refresh(): Promise<LogTip> {
+    if (this.#closed) throw logError("LOG_CLOSED", `${this.name} is closed`);
+    return this.#tip;
+  }
+
+  async waitBeyond(seq: number, signal: AbortSignal): Promise<LogTip> {
+    await this.#watch.beyond(this.#tip, seq, signal);
+    return this.#tip;
+  }
+
+  notReady(): undefined {}
 
   async read(
     fromSeq: number,

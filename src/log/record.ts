@@ -4,8 +4,9 @@
  */
 import { createHash } from "node:crypto";
 import { assert } from "../base/assert.ts";
+import { bytesEqual } from "../base/bytes.ts";
 import { defineErrors } from "../base/error.ts";
-import type { LogTip } from "./log.ts";
+import type { LogRecord, LogTip } from "./log.ts";
 
 export const logError = defineErrors("Log", {
   LOG_CONFLICT: {
@@ -41,6 +42,21 @@ export const logError = defineErrors("Log", {
   LOG_LOCKED: {
     summary: "Another process has the log open.",
     action: "Stop the other process, or point this one at its own directory.",
+    retryable: false,
+  },
+  LOG_UNAVAILABLE: {
+    summary: "No log server could be reached, or none leads the log, within the time a start may take.",
+    action: "Check SHEAF_LOG_NATS_SERVERS, the network, and that a majority of the log servers runs with JetStream.",
+    retryable: true,
+  },
+  LOG_REFUSED: {
+    summary: "The log servers refuse this process: its token, key or certificate, or theirs.",
+    action: "Check the SHEAF_LOG_NATS_* credentials and certificates on both sides.",
+    retryable: false,
+  },
+  LOG_MISCONFIGURED: {
+    summary: "A stream that should hold a log may drop or reorder records as it is configured.",
+    action: "Correct the stream as the message says, or choose another SHEAF_LOG_NATS_PREFIX.",
     retryable: false,
   },
   LOG_CLOSED: {
@@ -101,4 +117,46 @@ export function checkAppend(end: LogTip, append: Append): void {
         appendSizeMaxBytes: APPEND_SIZE_MAX_BYTES,
       });
   }
+}
+
+/** Records that are stored together. */
+export type RecordRun = {
+  readonly firstSeq: number;
+  readonly term: number;
+  readonly count: number;
+  /** Hash of the record before the first. */
+  readonly prevHash: Uint8Array;
+  /** The payloads, each behind its length (4 bytes, big-endian). */
+  readonly payloads: Buffer;
+};
+
+/**
+ * The records of a run that must follow `before`, each hash computed and so each link checked.
+ * @throws {LogError} LOG_CORRUPT when it does not follow
+ */
+export function linkedRecords(run: RecordRun, before: LogTip, where: string): LogRecord[] {
+  const broken = (what: string): Error =>
+    logError("LOG_CORRUPT", `${where}: record ${run.firstSeq} ${what} record ${before.seq}`, {
+      seq: run.firstSeq,
+      term: run.term,
+      beforeSeq: before.seq,
+      beforeTerm: before.term,
+    });
+  if (run.firstSeq !== before.seq + 1) throw broken("is where the next one should be after");
+  if (run.term < before.term) throw broken(`of term ${run.term} comes from a writer that was replaced before`);
+  if (!bytesEqual(run.prevHash, before.hash)) throw broken("links to something else than");
+  const records: LogRecord[] = [];
+  let prevHash = before.hash;
+  let at = 0;
+  for (let i = 0; i < run.count; i++) {
+    const end = at + 4 <= run.payloads.length ? at + 4 + run.payloads.readUInt32BE(at) : Number.POSITIVE_INFINITY;
+    if (end > run.payloads.length) throw broken("is cut off behind");
+    const payload = new Uint8Array(run.payloads.subarray(at + 4, end));
+    at = end;
+    const seq = run.firstSeq + i;
+    const hash = recordHash(prevHash, seq, run.term, payload);
+    records.push({ seq, term: run.term, prevHash, payload, hash });
+    prevHash = hash;
+  }
+  return records;
 }

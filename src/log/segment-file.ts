@@ -11,9 +11,8 @@
  */
 import { randomBytes } from "node:crypto";
 import { crc32 } from "node:zlib";
-import { bytesEqual } from "../base/bytes.ts";
-import type { LogRecord, LogTip } from "./log.ts";
-import { APPEND_SIZE_MAX_BYTES, logError, recordHash } from "./record.ts";
+import type { LogTip } from "./log.ts";
+import { APPEND_SIZE_MAX_BYTES, type RecordRun } from "./record.ts";
 
 const MAGIC = Buffer.from("SHEAFLG1", "latin1");
 const MARKER = 0x53464c47;
@@ -88,16 +87,7 @@ export function encodeFrame(p: {
   return out;
 }
 
-export type Frame = {
-  readonly sizeBytes: number;
-  readonly groupSeq: number;
-  readonly firstSeq: number;
-  readonly term: number;
-  readonly count: number;
-  readonly prevHash: Uint8Array;
-  /** The payloads, each behind its length. */
-  readonly payloads: Buffer;
-};
+export type Frame = RecordRun & { readonly sizeBytes: number; readonly groupSeq: number };
 
 /** Size of the frame whose head starts `bytes`; undefined when it is none. `bytes` holds at least a frame head. */
 export function frameSize(bytes: Buffer): number | undefined {
@@ -134,30 +124,4 @@ export function hasLaterGroup(bytes: Buffer, seed: number, seq: number): boolean
     if (frame !== undefined && frame.groupSeq > seq) return true;
   }
   return false;
-}
-
-/**
- * The records of a frame that must follow `before`, each hash computed and so each link checked.
- * @throws {LogError} LOG_CORRUPT when it does not follow
- */
-export function frameRecords(frame: Frame, before: LogTip, where: string): LogRecord[] {
-  if (frame.firstSeq !== before.seq + 1 || frame.term < before.term || !bytesEqual(frame.prevHash, before.hash))
-    throw logError("LOG_CORRUPT", `${where}: record ${frame.firstSeq} does not follow record ${before.seq}`, {
-      seq: frame.firstSeq,
-      term: frame.term,
-      beforeTerm: before.term,
-    });
-  const records: LogRecord[] = [];
-  let prevHash = before.hash;
-  let at = 0;
-  for (let i = 0; i < frame.count; i++) {
-    const size = frame.payloads.readUInt32BE(at);
-    const payload = new Uint8Array(frame.payloads.subarray(at + 4, at + 4 + size));
-    at += 4 + size;
-    const seq = frame.firstSeq + i;
-    const hash = recordHash(prevHash, seq, frame.term, payload);
-    records.push({ seq, term: frame.term, prevHash, payload, hash });
-    prevHash = hash;
-  }
-  return records;
 }

@@ -12,6 +12,8 @@ export type LogUnderTest = {
   readonly log: AppendLog;
   /** Closes the log and opens it again; undefined when it does not outlive its process. */
   readonly reopen: (() => Promise<AppendLog>) | undefined;
+  /** Opens the log once more beside the first, as another process would; undefined when it has one owner at a time. */
+  readonly another?: () => Promise<AppendLog>;
   readonly dispose: () => Promise<void>;
 };
 
@@ -200,6 +202,51 @@ export function testLogConformance(name: string, openFresh: () => Promise<LogUnd
         );
         await again.append({ expectedSeq: 30, term: 4, payloads: [bytes("on")] });
         assert.equal(text((await again.read(31, 1))[0]), "on");
+      }));
+
+    test("who waits for the end to move is told, and may give up", () =>
+      withLog(async ({ log }) => {
+        const never = new AbortController().signal;
+        const waiting = log.waitBeyond(0, never);
+        const further = log.waitBeyond(1, never);
+        await log.append({ expectedSeq: 0, term: 1, payloads: [bytes("a")] });
+        assert.equal((await waiting).seq, 1);
+        assert.equal((await log.waitBeyond(0, never)).seq, 1);
+        const stop = new AbortController();
+        const givenUp = log.waitBeyond(9, stop.signal);
+        stop.abort();
+        assert.equal((await givenUp).seq, 1);
+        await log.append({ expectedSeq: 1, term: 1, payloads: [bytes("b")] });
+        assert.equal((await further).seq, 2);
+        assert.deepEqual(await log.refresh(), log.tip);
+        assert.equal(log.notReady(), undefined);
+      }));
+
+    test("another process sees what is appended, and of two writers the one with the old end is refused", (t) =>
+      withLog(async ({ log, another }) => {
+        if (another === undefined) return t.skip("one owner at a time");
+        const other = await another();
+        try {
+          const told = other.waitBeyond(0, new AbortController().signal);
+          const tip = await log.append({ expectedSeq: 0, term: 1, payloads: [bytes("a"), bytes("b")] });
+          assert.deepEqual(await told, tip);
+          assert.deepEqual((await other.read(1, 10)).map(text), ["a", "b"]);
+          // The first writer does not know of this one's record, nor of its term.
+          await other.append({ expectedSeq: 2, term: 4, payloads: [bytes("c")] });
+          await assert.rejects(log.append({ expectedSeq: 2, term: 4, payloads: [bytes("x")] }), code("LOG_CONFLICT"));
+          assert.equal(log.tip.seq, 3, "a refusal tells where the end is");
+          await other.append({ expectedSeq: 3, term: 5, payloads: [bytes("d")] });
+          const late = [3, 4, 5].map((expectedSeq) => log.append({ expectedSeq, term: 4, payloads: [bytes("x")] }));
+          for (const append of late) await assert.rejects(append, code("LOG_STALE_TERM"));
+          assert.deepEqual(await log.refresh(), other.tip);
+          await log.append({ expectedSeq: 4, term: 5, payloads: [bytes("e")] });
+          assert.equal((await other.refresh()).seq, 5);
+          const records = await other.read(1, 10);
+          assert.deepEqual(records.map(text), ["a", "b", "c", "d", "e"]);
+          assertLinked(records, { seq: 0, hash: ZERO_HASH });
+        } finally {
+          await other.close();
+        }
       }));
   });
 }
