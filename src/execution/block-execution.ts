@@ -7,9 +7,10 @@
  * @see docs/decisions/0002-chain-and-derivation.md
  */
 import { assert } from "../base/assert.ts";
-import { bytesEqual, EMPTY_BYTES, fromHex } from "../base/bytes.ts";
+import { bytesEqual, EMPTY_BYTES, fromHex, toHexKey } from "../base/bytes.ts";
 import { nextBaseFeeWei } from "../protocol/base-fee.ts";
 import type { Block, Header } from "../protocol/block.ts";
+import { AccessListBuilder, bytesKey, encodeBlockAccessList } from "../protocol/block-access-list.ts";
 import { BLOOM_BYTES, logsBloom, mergeBloom } from "../protocol/bloom.ts";
 import type { BlockContext } from "../protocol/cut.ts";
 import type { Genesis } from "../protocol/genesis.ts";
@@ -22,7 +23,7 @@ import type { Receipt } from "../protocol/receipt.ts";
 import { encodeReceipt } from "../protocol/receipt-codec.ts";
 import { emptyWrites, mergeWrites, type StateWrites } from "../protocol/state-writes.ts";
 import { DEPOSIT_TYPE, decodeTransaction } from "../protocol/transaction-codec.ts";
-import type { BlockEnv, Engine, IncludedResult, SkipReason, StateReader, TxInput } from "./execution.ts";
+import type { BlockEnv, CallResult, Engine, IncludedResult, SkipReason, StateReader, TxInput } from "./execution.ts";
 import { OverlayReader } from "./overlay.ts";
 
 /** sha256 of nothing: there are no execution requests (EIP-7685). */
@@ -56,6 +57,8 @@ export type FinishedBlock<P> = {
   readonly receipts: readonly Receipt[];
   readonly writes: StateWrites;
   readonly prepared: P;
+  /** Encoded block access list (EIP-7928), where it was asked for and the engine can tell. */
+  readonly accessList: Uint8Array | undefined;
 };
 
 export type BlockInput = {
@@ -65,6 +68,8 @@ export type BlockInput = {
   /** State after the parent. */
   readonly state: StateReader;
   readonly engine: Engine;
+  /** Whether {@link FinishedBlock.accessList} is wanted. */
+  readonly withAccessList?: boolean;
 };
 
 export class BlockExecution {
@@ -80,6 +85,9 @@ export class BlockExecution {
   readonly #receipts: Receipt[] = [];
   readonly #encodedReceipts: Uint8Array[] = [];
   readonly #bloom = new Uint8Array(BLOOM_BYTES);
+  readonly #accessList: AccessListBuilder | undefined;
+  /** What the list is made of when the block is finished: not while transactions wait to be confirmed. */
+  readonly #results: IncludedResult[] = [];
   #gasUsed = 0;
   #busy = false;
   #finished = false;
@@ -91,6 +99,7 @@ export class BlockExecution {
     this.#parent = parent;
     this.#engine = p.engine;
     this.#l1Fee = l1FeeParametersOf(origin, systemConfig);
+    this.#accessList = p.withAccessList === true ? new AccessListBuilder() : undefined;
     this.#state = new OverlayReader(p.state, this.#writes);
     this.env = {
       chainId: chain.chainId,
@@ -216,6 +225,7 @@ export class BlockExecution {
     this.#transactions.push(input.raw);
     this.#senders.push(input.sender);
     this.#encodedReceipts.push(encodeReceipt(receipt, bloom));
+    if (this.#accessList !== undefined) this.#results.push(result);
     const index = this.#receipts.push(receipt) - 1;
     return { included: true, index, receipt, result };
   }
@@ -238,7 +248,35 @@ export class BlockExecution {
       this.#state,
     );
     assert(result.status === "success", "a system call succeeds");
+    if (this.#accessList !== undefined) this.#recordSystemCall(this.#accessList, result);
     mergeWrites(this.#writes, result.writes);
+  }
+
+  /** Part 0 of the access list. The system address is only the name of the caller. */
+  #recordSystemCall(list: AccessListBuilder, { accessed, writes }: CallResult): void {
+    for (const { address, slots } of accessed) {
+      if (bytesEqual(address, SYSTEM_ADDRESS)) continue;
+      const account = list.account(bytesKey(address));
+      const written = writes.accounts.get(toHexKey(address))?.storage;
+      for (const slot of slots) {
+        const value = written?.get(toHexKey(slot));
+        const isChanged = value !== undefined && !bytesEqual(value, this.#state.storage(address, slot));
+        if (isChanged) account.write(bytesKey(slot), 0, value);
+        else account.read(bytesKey(slot));
+      }
+    }
+  }
+
+  /** Undefined where the list was not asked for or one of the results cannot tell. */
+  #encodeAccessList(): Uint8Array | undefined {
+    const list = this.#accessList;
+    if (list === undefined) return undefined;
+    const code = (codeHash: Uint8Array): Uint8Array => this.#state.code(codeHash);
+    for (const [i, result] of this.#results.entries()) {
+      if (result.recordAccess === undefined) return undefined;
+      result.recordAccess(list, i + 1, code);
+    }
+    return encodeBlockAccessList(list.finish());
   }
 
   /** Seals the block. `prepare` hashes the writes on top of the parent's state. */
@@ -278,7 +316,8 @@ export class BlockExecution {
       origin: { number: attributes.origin.number, hash: attributes.origin.hash },
       sequenceNumber: attributes.sequenceNumber,
     };
-    return { block, receipts: this.#receipts, writes: this.#writes, prepared };
+    const accessList = this.#encodeAccessList();
+    return { block, receipts: this.#receipts, writes: this.#writes, prepared, accessList };
   }
 }
 

@@ -4,6 +4,7 @@
  * State is read synchronously; within a batch the engine carries each transaction's writes to the next.
  * @see docs/decisions/0002-chain-and-derivation.md
  */
+import type { AccessListBuilder } from "../protocol/block-access-list.ts";
 import type { Log } from "../protocol/receipt.ts";
 import type { StateWrites } from "../protocol/state-writes.ts";
 import type { Authorization } from "../protocol/transaction.ts";
@@ -144,6 +145,11 @@ export type IncludedResult = {
   /** True reads and deltas for sharded validation; engines that cannot tell leave both undefined. */
   readonly reads?: readonly ReadRecord[];
   readonly deltas?: readonly DeltaRecord[];
+  /**
+   * Adds what the transaction used and changed to a block access list, as part `index` of the block (EIP-7928); `code`
+   * gives code that was there before. Engines that cannot tell leave it out, and their blocks have no list.
+   */
+  recordAccess?(list: AccessListBuilder, index: number, code: (codeHash: Uint8Array) => Uint8Array): void;
 };
 
 export type SkippedResult = {

@@ -17,6 +17,8 @@ export type FinishedBlock = {
   readonly prepared: PreparedState;
   /** Everything the block changed. */
   readonly writes: StateWrites;
+  /** Encoded block access list, where it is kept. */
+  readonly accessList: Uint8Array | undefined;
 };
 
 export interface ExecutorApi {

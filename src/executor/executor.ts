@@ -16,6 +16,8 @@ export type ExecutorDeps = {
   readonly engine: Engine;
   readonly keyshard: KeyShardApi;
   readonly chain: ChainParameters;
+  /** Whether blocks come with their access list. */
+  readonly withAccessLists: boolean;
   readonly clock: Clock;
   readonly metrics: ExecutorMetrics;
 };
@@ -30,7 +32,7 @@ export class Executor implements ExecutorApi {
 
   async open(context: BlockContext, parent: ParentBlock): Promise<void> {
     assert(this.#open === undefined, "one block is open at a time");
-    const { engine, keyshard, chain } = this.#deps;
+    const { engine, keyshard, chain, withAccessLists } = this.#deps;
     assert(keyshard.head === parent.header.number, "the state is that of the parent");
     const execution = await BlockExecution.begin({
       chain,
@@ -38,6 +40,7 @@ export class Executor implements ExecutorApi {
       attributes: context,
       state: keyshard.reader(),
       engine,
+      withAccessList: withAccessLists,
     });
     this.#open = { execution, parent };
   }

@@ -38,6 +38,7 @@ import { Publisher } from "../publisher/publisher.ts";
 import { rpcConfig } from "../rpc/config.ts";
 import { RpcServer } from "../rpc/server.ts";
 import { LmdbState } from "../state/lmdb-state.ts";
+import { storeConfig } from "../store/config.ts";
 import { Database } from "../store/database.ts";
 import { LmdbChainStore } from "../store/lmdb-chain-store.ts";
 import type { Verifier } from "../verifier/verifier.ts";
@@ -130,7 +131,7 @@ export class ClusterNode implements Service {
     const { genesis } = published;
     const database = Database.open(join(dataDir, "sequencer", "db"));
     close.add("sequencer database", () => database.close());
-    const chain = new LmdbChainStore(database);
+    const chain = new LmdbChainStore(database, readConfig(storeConfig, env));
     const state = new LmdbState(database, { blockHash: (n) => chain.blockHash(n) });
     const orderLog = await FileLog.open(join(dataDir, "sequencer", "order-log"), { name: "order" });
     close.add("order log", () => orderLog.close());

@@ -95,6 +95,7 @@ export class Sequencer implements Service {
       engine,
       keyshard,
       chain: genesis,
+      withAccessLists: chain.accessListBlocks > 0,
       clock,
       metrics: executorMetrics(metrics.withLabels({ role: "executor" })),
     });

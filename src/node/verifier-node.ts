@@ -12,6 +12,7 @@ import type { L1Reader } from "../l1/l1.ts";
 import type { ChainView } from "../rpc/chain-view.ts";
 import { StoredChain } from "../rpc/stored-chain.ts";
 import { LmdbState } from "../state/lmdb-state.ts";
+import { storeConfig } from "../store/config.ts";
 import { Database } from "../store/database.ts";
 import { LmdbChainStore } from "../store/lmdb-chain-store.ts";
 import type { SealedChain } from "../verifier/api.ts";
@@ -54,7 +55,7 @@ export class VerifierNode {
   static async open(options: VerifierNodeOptions): Promise<VerifierNode> {
     const database = Database.open(options.path);
     try {
-      const chain = new LmdbChainStore(database);
+      const chain = new LmdbChainStore(database, readConfig(storeConfig, options.env));
       const state = new LmdbState(database, { blockHash: (n) => chain.blockHash(n) });
       const verifier = await Verifier.open({
         config: readConfig(verifierConfig, options.env),

@@ -8,7 +8,7 @@ import type { L1FeeParameters } from "../protocol/l1-fee.ts";
 import type { Receipt } from "../protocol/receipt.ts";
 import type { SignedTransaction } from "../protocol/transaction.ts";
 import type { AccountProof } from "../state/state.ts";
-import type { FoundLog, LogFilter } from "../store/chain-store.ts";
+import type { FoundLog, LogFilter, StoredAccessList } from "../store/chain-store.ts";
 
 export type { L1FeeParameters };
 
@@ -52,6 +52,8 @@ export interface ChainView {
   receipts(number: number): readonly Receipt[] | undefined;
   transaction(hash: Uint8Array): { blockNumber: number; index: number } | undefined;
   logs(filter: LogFilter): readonly FoundLog[];
+  /** Block access list (EIP-7928) of a sealed block, while it is kept. */
+  accessList(number: number): StoredAccessList | undefined;
   pending(): PendingBlock | undefined;
   /** State after block `number`. @throws {StateError} STATE_PRUNED */
   stateAt(number: number): StateReader;

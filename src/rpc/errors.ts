@@ -95,6 +95,12 @@ export const RPC_ERRORS = {
     action: "Poll eth_getTransactionReceipt.",
     retryable: true,
   },
+  HISTORY_PRUNED: {
+    rpcCode: 4444,
+    summary: "The block is known, what is asked of it is not kept (any more).",
+    action: "Ask a node that keeps more; for access lists, SHEAF_ACCESS_LIST_BLOCKS.",
+    retryable: false,
+  },
   SIMULATION_NONCE_TOO_LOW: {
     rpcCode: -38010,
     summary: "eth_simulateV1 with validation: the nonce is below the sender's.",

@@ -1,4 +1,5 @@
 /** Owns the table of all built-in methods: what is served and what docs/reference/rpc.md is made from. */
+import { ACCESS_LIST_METHODS } from "./access-list-methods.ts";
 import { BLOCK_METHODS } from "./block-methods.ts";
 import { CALL_METHODS } from "./call-methods.ts";
 import { FEE_METHODS } from "./fee-methods.ts";
@@ -20,4 +21,5 @@ export const METHODS: readonly Method[] = [
   ...POOL_METHODS,
   ...ROLLUP_METHODS,
   ...RAW_METHODS,
+  ...ACCESS_LIST_METHODS,
 ];

@@ -12,7 +12,7 @@ import type { Receipt } from "../protocol/receipt.ts";
 import type { SystemConfigValues } from "../protocol/system-config.ts";
 import { decodeTransaction } from "../protocol/transaction-codec.ts";
 import type { AccountProof, StateStore } from "../state/state.ts";
-import type { ChainStore, FoundLog, LogFilter } from "../store/chain-store.ts";
+import type { ChainStore, FoundLog, LogFilter, StoredAccessList } from "../store/chain-store.ts";
 import type { ChainEvents, ChainView, Heads, PendingBlock } from "./chain-view.ts";
 
 export type StoredChainDeps = {
@@ -66,6 +66,10 @@ export class StoredChain implements ChainView {
 
   logs(filter: LogFilter): readonly FoundLog[] {
     return this.#deps.chain.logs(filter);
+  }
+
+  accessList(number: number): StoredAccessList | undefined {
+    return this.#deps.chain.accessList(number);
   }
 
   pending(): PendingBlock | undefined {

@@ -153,7 +153,7 @@ export class Sealer implements SealerApi {
   async close(seq: number): Promise<SealedBlock> {
     this.confirm();
     const startMs = this.#deps.clock.nowMs();
-    const { block, receipts, prepared, writes } = await this.#deps.executor.finish();
+    const { block, receipts, prepared, writes, accessList } = await this.#deps.executor.finish();
     assert(block.header.number === this.#openContext?.number, "the finished block is the open one");
     const position: SealPosition = {
       orderSeq: seq,
@@ -161,7 +161,7 @@ export class Sealer implements SealerApi {
     };
     this.#deps.database.transaction(() => {
       this.#deps.keyshard.commit(block.header.number, prepared);
-      this.#deps.chain.append(block, receipts);
+      this.#deps.chain.append(block, receipts, accessList);
       this.#deps.chain.putMeta(POSITION_KEY, writePosition(position));
     });
     await this.#deps.database.settled();

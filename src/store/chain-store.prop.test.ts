@@ -40,10 +40,18 @@ const receiptArb: fc.Arbitrary<Receipt> = fc.record({
   depositNonce: fc.option(fc.bigInt(0n, 2n ** 64n - 1n), { nil: undefined }),
 });
 
-type Body = { readonly receipts: readonly Receipt[]; readonly salt: number };
+/** Access lists of as many blocks are kept. */
+const CONFIG = { accessListBlocks: 4 };
+
+type Body = {
+  readonly receipts: readonly Receipt[];
+  readonly salt: number;
+  readonly accessList: Uint8Array | undefined;
+};
 const bodyArb: fc.Arbitrary<Body> = fc.record({
   receipts: fc.oneof({ weight: 1, arbitrary: fc.constant<Receipt[]>([]) }, fc.array(receiptArb, { maxLength: 5 })),
   salt: fc.nat(),
+  accessList: fc.option(fc.uint8Array({ maxLength: 40 }), { nil: undefined, freq: 3 }),
 });
 
 const filterArb: fc.Arbitrary<LogFilter> = fc.record({
@@ -152,6 +160,7 @@ function assertAlike(durable: ChainStore, twin: ChainStore): void {
     assert.deepEqual(normal(durable.block(number)), normal(block));
     assert.deepEqual(normal(durable.receipts(number)), normal(twin.receipts(number)));
     assert.deepEqual(normal(durable.blockHash(number)), normal(twin.blockHash(number)));
+    assert.deepEqual(normal(durable.accessList(number)), normal(twin.accessList(number)));
     if (block !== undefined) assert.equal(durable.numberOfHash(block.hash), number);
   }
 }
@@ -161,8 +170,8 @@ test("the durable chain store answers as its twin does, through unwinding, abort
     fc.asyncProperty(fc.array(stepArb, { minLength: 5, maxLength: 25 }), async (steps) => {
       const folder = mkdtempSync(join(tmpdir(), "sheaf-chain-"));
       let database = Database.open(folder, { durable: false });
-      let durable = new LmdbChainStore(database);
-      const twin = new MemoryChainStore();
+      let durable = new LmdbChainStore(database, CONFIG);
+      const twin = new MemoryChainStore(CONFIG);
       const gone: Block[] = [];
       try {
         for (const step of steps) {
@@ -170,8 +179,8 @@ test("the durable chain store answers as its twin does, through unwinding, abort
             database.transaction(() => {
               for (const body of step.bodies) {
                 const block = blockOf(twin.block(twin.head), body);
-                durable.append(block, body.receipts);
-                twin.append(block, body.receipts);
+                durable.append(block, body.receipts, body.accessList);
+                twin.append(block, body.receipts, body.accessList);
               }
             });
           } else if (step.kind === "rollback") {
@@ -191,7 +200,7 @@ test("the durable chain store answers as its twin does, through unwinding, abort
           } else if (step.kind === "reopen") {
             await database.close();
             database = Database.open(folder, { durable: false });
-            durable = new LmdbChainStore(database);
+            durable = new LmdbChainStore(database, CONFIG);
           } else assert.deepEqual(normal(search(durable, step.filter)), normal(search(twin, step.filter)));
         }
         assertAlike(durable, twin);

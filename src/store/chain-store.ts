@@ -26,6 +26,9 @@ export type FoundLog = Log & {
   readonly logIndex: number;
 };
 
+/** Encoded block access list (EIP-7928) with its keccak256. */
+export type StoredAccessList = { readonly hash: Uint8Array; readonly encoded: Uint8Array };
+
 export interface ChainStore {
   /** Number of the newest block; -1 when empty. */
   readonly head: number;
@@ -35,8 +38,12 @@ export interface ChainStore {
   receipts(number: number): readonly Receipt[] | undefined;
   transaction(hash: Uint8Array): { blockNumber: number; index: number } | undefined;
   logs(filter: LogFilter): readonly FoundLog[];
+  /** Access lists of as many of the newest blocks are kept; 0: none, so none need to be made. */
+  readonly accessListBlocks: number;
+  /** Of one of the newest blocks, where the engine that ran it could tell. */
+  accessList(number: number): StoredAccessList | undefined;
   /** Appends block head + 1. Call inside the database's transaction. */
-  append(block: Block, receipts: readonly Receipt[]): void;
+  append(block: Block, receipts: readonly Receipt[], accessList?: Uint8Array): void;
   /** Forgets all blocks above `number`. Call inside the database's transaction. */
   rollback(number: number): void;
   /** Small named values stored with the chain (heads, cursors). */

@@ -6,12 +6,14 @@
  */
 
 import { assert } from "../base/assert.ts";
-import { bytesEqual } from "../base/bytes.ts";
+import { bytesEqual, concatBytes } from "../base/bytes.ts";
 import type { Block } from "../protocol/block.ts";
+import { blockAccessListHash } from "../protocol/block-access-list.ts";
 import { keccak256 } from "../protocol/keccak.ts";
 import type { Receipt } from "../protocol/receipt.ts";
 import { decodeBlock, decodeReceipts, encodeBlock, encodeLogs, encodeReceipts, LogScan } from "./block-codec.ts";
-import type { ChainStore, FoundLog, LogFilter } from "./chain-store.ts";
+import type { ChainStore, FoundLog, LogFilter, StoredAccessList } from "./chain-store.ts";
+import type { StoreConfig } from "./config.ts";
 import type { Database, Table } from "./database.ts";
 import { storeError } from "./error.ts";
 import { blockFingerprints, LogIndex } from "./log-index.ts";
@@ -28,6 +30,8 @@ const DECODED_BLOCK_WEIGHT = 32;
 const SCANNED_LOGS_MAX = 2_000_000;
 /** Blocks one search may open: each costs some microseconds even when it holds few logs. */
 const SCANNED_BLOCKS_MAX = 100_000;
+/** Old access lists dropped with one block: more than it adds, so that a lowered bound is reached soon. */
+const DROPPED_LISTS_MAX = 8;
 const NO_BYTES = new Uint8Array(0);
 
 export class LmdbChainStore implements ChainStore {
@@ -38,14 +42,18 @@ export class LmdbChainStore implements ChainStore {
   readonly #numbers: Table;
   readonly #transactions: Table;
   readonly #meta: Table;
+  readonly #accessLists: Table;
+  readonly accessListBlocks: number;
   readonly #logIndex: LogIndex;
   readonly #decodedBlocks = new Decoded<Block>((block) => block.transactions.length);
   readonly #decodedReceipts = new Decoded<readonly Receipt[]>((receipts) => receipts.length);
   #head = -1;
 
   /** @throws {StoreError} STORE_FORMAT */
-  constructor(database: Database) {
+  constructor(database: Database, config: StoreConfig = { accessListBlocks: 0 }) {
     this.#database = database;
+    this.accessListBlocks = config.accessListBlocks;
+    this.#accessLists = database.table("access-lists");
     this.#blocks = database.table("blocks");
     this.#receipts = database.table("receipts");
     this.#logs = database.table("logs");
@@ -151,7 +159,13 @@ export class LmdbChainStore implements ChainStore {
     return found;
   }
 
-  append(block: Block, receipts: readonly Receipt[]): void {
+  accessList(number: number): StoredAccessList | undefined {
+    if (!this.#has(number) || number <= this.#head - this.accessListBlocks) return undefined;
+    const bytes = this.#accessLists.get(numberKey(number));
+    return bytes === undefined ? undefined : { hash: bytes.subarray(0, 32), encoded: bytes.subarray(32) };
+  }
+
+  append(block: Block, receipts: readonly Receipt[], accessList?: Uint8Array): void {
     const { number } = block.header;
     assert(this.#database.inTransaction, "blocks are appended inside the database's transaction");
     assert(number === this.#head + 1, "blocks are appended in order");
@@ -172,6 +186,9 @@ export class LmdbChainStore implements ChainStore {
       this.#logs.put(key, logs);
       this.#logIndex.add(number, blockFingerprints(receipts));
     }
+    if (accessList !== undefined && this.accessListBlocks > 0)
+      this.#accessLists.put(key, concatBytes(blockAccessListHash(accessList), accessList));
+    this.#dropAccessLists(number - this.accessListBlocks);
     const position = new Uint8Array(8);
     position.set(key);
     for (let index = 0; index < block.transactions.length; index++) {
@@ -181,6 +198,13 @@ export class LmdbChainStore implements ChainStore {
     this.#head = number;
     this.#decodedBlocks.set(number, block);
     this.#decodedReceipts.set(number, receipts);
+  }
+
+  /** Forgets some of the access lists up to block `last`. */
+  #dropAccessLists(last: number): void {
+    if (last < 0) return;
+    const range = { start: numberKey(0), end: numberKey(last + 1), limit: DROPPED_LISTS_MAX };
+    for (const key of this.#accessLists.keys(range)) this.#accessLists.remove(key);
   }
 
   rollback(number: number): void {
@@ -195,6 +219,7 @@ export class LmdbChainStore implements ChainStore {
       this.#logs.remove(key);
       this.#numbers.remove(block.hash);
       this.#receipts.remove(key);
+      this.#accessLists.remove(key);
       this.#blocks.remove(key);
       this.#decodedBlocks.delete(this.#head);
       this.#decodedReceipts.delete(this.#head);

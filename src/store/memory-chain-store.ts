@@ -5,19 +5,30 @@
 import { assert } from "../base/assert.ts";
 import { bytesEqual, toHexKey } from "../base/bytes.ts";
 import type { Block } from "../protocol/block.ts";
+import { blockAccessListHash } from "../protocol/block-access-list.ts";
 import { keccak256 } from "../protocol/keccak.ts";
 import type { Receipt } from "../protocol/receipt.ts";
-import type { ChainStore, FoundLog, LogFilter } from "./chain-store.ts";
+import type { ChainStore, FoundLog, LogFilter, StoredAccessList } from "./chain-store.ts";
 import { storeError } from "./error.ts";
 import { logMatches } from "./log-match.ts";
 
-type Stored = { readonly block: Block; readonly receipts: readonly Receipt[]; readonly hashes: readonly Uint8Array[] };
+type Stored = {
+  readonly block: Block;
+  readonly receipts: readonly Receipt[];
+  readonly hashes: readonly Uint8Array[];
+  accessList: Uint8Array | undefined;
+};
 
 export class MemoryChainStore implements ChainStore {
   readonly #blocks: Stored[] = [];
   readonly #numbers = new Map<string, number>();
   readonly #transactions = new Map<string, { blockNumber: number; index: number }>();
   readonly #meta = new Map<string, Uint8Array>();
+  readonly accessListBlocks: number;
+
+  constructor(options: { readonly accessListBlocks?: number } = {}) {
+    this.accessListBlocks = options.accessListBlocks ?? 0;
+  }
 
   get head(): number {
     return this.#blocks.length - 1;
@@ -71,14 +82,21 @@ export class MemoryChainStore implements ChainStore {
     return found;
   }
 
-  append(block: Block, receipts: readonly Receipt[]): void {
+  accessList(number: number): StoredAccessList | undefined {
+    const encoded = this.#blocks[number]?.accessList;
+    return encoded === undefined ? undefined : { hash: blockAccessListHash(encoded), encoded };
+  }
+
+  append(block: Block, receipts: readonly Receipt[], accessList?: Uint8Array): void {
     const number = this.head + 1;
     assert(block.header.number === number, "blocks are appended in order");
     assert(receipts.length === block.transactions.length, "every transaction has a receipt");
     const parent = this.#blocks.at(-1)?.block;
     assert(parent === undefined || bytesEqual(parent.hash, block.header.parentHash), "a block extends the head");
     const hashes = block.transactions.map((raw) => keccak256(raw));
-    this.#blocks.push({ block, receipts, hashes });
+    this.#blocks.push({ block, receipts, hashes, accessList });
+    const old = this.#blocks[number - this.accessListBlocks];
+    if (old !== undefined) old.accessList = undefined;
     this.#numbers.set(toHexKey(block.hash), number);
     for (const [index, hash] of hashes.entries())
       this.#transactions.set(toHexKey(hash), { blockNumber: number, index });

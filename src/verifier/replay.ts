@@ -90,12 +90,20 @@ export async function replayBlock<P extends { readonly stateRoot: Uint8Array }>(
   readonly chain: ChainParameters;
   readonly state: StateReader;
   readonly engine: Engine;
+  readonly withAccessList: boolean;
   readonly prepare: (writes: StateWrites) => P;
 }): Promise<Replayed<P>> {
-  const { derived, parent, chain, state, engine, prepare } = p;
+  const { derived, parent, chain, state, engine, withAccessList, prepare } = p;
   const { txs } = p.posted;
   const skipped = [...p.posted.skipped];
-  const execution = await BlockExecution.begin({ chain, parent, attributes: derived.context, state, engine });
+  const execution = await BlockExecution.begin({
+    chain,
+    parent,
+    attributes: derived.context,
+    state,
+    engine,
+    withAccessList,
+  });
   for (let at = 0; at < txs.length; at += BATCH_MAX) {
     const batch = txs.slice(at, at + BATCH_MAX);
     const applied = await execution.apply(batch);

@@ -352,19 +352,20 @@ export class Verifier implements Service, VerifierApi {
     );
     const reading = this.#read(derived.transactions);
     for (const raws of this.#machine.ahead(READ_AHEAD_BLOCKS)) void this.#read(raws);
-    const { block, receipts, prepared, skipped } = await replayBlock({
+    const { block, receipts, prepared, accessList, skipped } = await replayBlock({
       derived,
       posted: await reading,
       parent,
       chain: this.genesis,
       state: state.reader(),
       engine,
+      withAccessList: chain.accessListBlocks > 0,
       prepare: (writes) => state.prepare(writes),
     });
     this.#machine.executed(block.hash);
     this.#store(() => {
       state.commit(block.header.number, prepared);
-      chain.append(block, receipts);
+      chain.append(block, receipts, accessList);
     });
     await this.#deps.database.settled(); // replay outruns the disk: memory must not fill with what waits for it
     metrics.blockSeconds.observe((clock.nowMs() - startMs) / 1_000);

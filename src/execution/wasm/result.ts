@@ -3,6 +3,7 @@
  * copied out of the machine once; logs, writes, reads and deltas are made when asked for.
  */
 import { EMPTY_BYTES } from "../../base/bytes.ts";
+import type { AccessListBuilder } from "../../protocol/block-access-list.ts";
 import { EMPTY_CODE_HASH } from "../../protocol/ordered-trie.ts";
 import type { Log } from "../../protocol/receipt.ts";
 import type { AccountWrite, StateWrites } from "../../protocol/state-writes.ts";
@@ -335,6 +336,37 @@ export class TxRecord {
     return deltas;
   }
 
+  /** {@link IncludedResult.recordAccess}. */
+  recordAccess(list: AccessListBuilder, index: number, code: (codeHash: Uint8Array) => Uint8Array): void {
+    let made: Map<string, Uint8Array> | undefined;
+    this.#forEachAccount((at, slotsAt, slotCount) => {
+      const account = list.account(this.#key(at + ACCOUNT.address, 20));
+      if (!this.#sameWord(at + ACCOUNT.balance, at + ACCOUNT.balanceBefore))
+        account.balances.push({ index, value: this.word(at + ACCOUNT.balance) });
+      const nonce = this.u64(at + ACCOUNT.nonce);
+      if (nonce !== this.u64(at + ACCOUNT.nonceBefore)) account.nonces.push({ index, value: nonce });
+      if (!this.#sameWord(at + ACCOUNT.codeHash, at + ACCOUNT.codeHashBefore)) {
+        made ??= this.#output.codes(this.#at + this.u32(RECORD.codes), this.u32(RECORD.codeCount));
+        const hash = this.#codeHash(at + ACCOUNT.codeHash);
+        const value =
+          hash === EMPTY_CODE_HASH ? EMPTY_BYTES : (made.get(this.#hex(at + ACCOUNT.codeHash, 32)) ?? code(hash));
+        account.codes.push({ index, value });
+      }
+      // What an account destroyed within its transaction wrote was only looked at, for those who see the outcome.
+      const isGone = (this.u32(at + ACCOUNT.flags) & ACCOUNT_DESTROYED) !== 0;
+      for (let i = 0, slot = slotsAt; i < slotCount; i++, slot += SLOT.size) {
+        const key = this.#key(slot + SLOT.key, 32);
+        if (this.u32(slot + SLOT.written) === 0 || isGone) account.read(key);
+        else account.write(key, index, this.#hash(slot + SLOT.value).slice());
+      }
+    });
+  }
+
+  #key(at: number, length: number): string {
+    const from = this.#at + at;
+    return this.#output.buffer.toString("latin1", from, from + length);
+  }
+
   /** Accounts and slots used, for access lists. */
   accessed(): { address: Uint8Array; slots: Uint8Array[] }[] {
     const accessed: { address: Uint8Array; slots: Uint8Array[] }[] = [];
@@ -390,6 +422,9 @@ export class WasmIncluded implements IncludedResult {
   }
   get deltas(): readonly DeltaRecord[] {
     return this.record.deltas();
+  }
+  recordAccess(list: AccessListBuilder, index: number, code: (codeHash: Uint8Array) => Uint8Array): void {
+    this.record.recordAccess(list, index, code);
   }
   /** 256 bytes when the batch asked for blooms. */
   get bloom(): Uint8Array | undefined {

@@ -21,12 +21,13 @@ import {
   testOrigin,
 } from "../../execution/testing/world.ts";
 import type { Block } from "../../protocol/block.ts";
+import { blockAccessListHash } from "../../protocol/block-access-list.ts";
 import type { L1FeeParameters } from "../../protocol/l1-fee.ts";
 import type { Receipt } from "../../protocol/receipt.ts";
 import { encodeDeposit } from "../../protocol/transaction-codec.ts";
 import { MemoryState } from "../../state/memory-state.ts";
 import type { AccountProof } from "../../state/state.ts";
-import type { FoundLog, LogFilter } from "../../store/chain-store.ts";
+import type { FoundLog, LogFilter, StoredAccessList } from "../../store/chain-store.ts";
 import { MemoryChainStore } from "../../store/memory-chain-store.ts";
 import type {
   ChainEvents,
@@ -142,6 +143,8 @@ export class MemoryChain implements ChainView, PoolView {
   readonly engine: Engine = new EthereumjsEngine();
   readonly store = new MemoryChainStore();
   readonly state: MemoryState;
+  /** By block number; a test puts in what it wants served. */
+  readonly accessLists = new Map<number, Uint8Array>();
   /** Mines each submit at once. */
   automine = false;
   /** What `submit` answers for everything, to play a pool that refuses. */
@@ -193,6 +196,11 @@ export class MemoryChain implements ChainView, PoolView {
 
   logs(filter: LogFilter): readonly FoundLog[] {
     return this.store.logs(filter);
+  }
+
+  accessList(number: number): StoredAccessList | undefined {
+    const encoded = this.accessLists.get(number);
+    return encoded === undefined ? undefined : { hash: blockAccessListHash(encoded), encoded };
   }
 
   pending(): PendingBlock | undefined {
