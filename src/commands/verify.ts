@@ -17,8 +17,8 @@ import { BeaconBlobs } from "../da/beacon.ts";
 import { BlobArchive } from "../da/blob-archive.ts";
 import { BlobSources } from "../da/blob-sources.ts";
 import { SenderRecovery } from "../gateway/sender-recovery.ts";
-import { JsonRpcClient, readNumber } from "../l1/json-rpc.ts";
-import { RpcL1 } from "../l1/rpc-l1.ts";
+import { l1Config } from "../l1/config.ts";
+import { chainIdOf, connectL1 } from "../l1/connect-l1.ts";
 import { createEngine, ENGINES, type EngineName } from "../node/engines.ts";
 import { rollupView } from "../node/rollup-view.ts";
 import { VerifierNode } from "../node/verifier-node.ts";
@@ -56,8 +56,8 @@ export function addVerifyCommand(program: Command, context: CommandContext): voi
   program
     .command("verify")
     .description("rebuild a cluster from L1 alone: derive, execute, compare with the posted output roots")
-    .requiredOption("--l1 <url>", "L1 JSON-RPC")
-    .option("--beacon <url>", "L1 beacon API (default: the JSON-RPC address, as anvil has it)")
+    .requiredOption("--l1 <url>", "L1 JSON-RPC; several with commas between them, of which a majority must agree")
+    .option("--beacon <url>", "L1 beacon API (default: the first JSON-RPC address, as anvil has it)")
     .requiredOption("--inbox <address>", "inbox contract of the cluster", readAddress)
     .option("--archive <folder>", "blob archive to read what L1 has pruned, and to keep what is fetched")
     .option("--data-dir <folder>", "where to keep what is derived (default: a temporary folder)")
@@ -78,17 +78,24 @@ async function runVerify(options: Options, context: CommandContext): Promise<voi
   const temporary = options.dataDir === undefined;
   const folder = temporary ? mkdtempSync(join(tmpdir(), "sheaf-verify-")) : resolve(options.dataDir as string);
   const log = createLog({ level: options.follow === true ? "info" : "warn" });
-  const client = new JsonRpcClient({ url: options.l1, timeoutMs: 20_000 });
-  const l1 = new RpcL1(client, { chainId: readNumber(await client.call("eth_chainId", []), "chain id") });
+  const metrics = new Metrics();
+  const settings = readConfig(l1Config, context.env);
+  const { reader: l1 } = connectL1(options.l1, {
+    chainId: await chainIdOf(options.l1),
+    quorum: settings.quorum,
+    checkHeaders: settings.checkHeaders,
+    timeoutMs: settings.timeoutMs,
+    metrics,
+    log,
+  });
   const engine = await createEngine(options.engine);
   const blobs = new BlobSources({
-    sources: [new BeaconBlobs({ url: options.beacon ?? options.l1 })],
+    sources: [new BeaconBlobs({ url: options.beacon ?? (options.l1.split(",")[0] as string) })],
     ...(options.archive === undefined ? {} : { archive: new BlobArchive(resolve(options.archive)) }),
     log,
   });
   // One thread is left to execution, which is the other half of the work.
   const recovery = new SenderRecovery(Math.max(1, availableParallelism() - 1), log);
-  const metrics = new Metrics();
   const node = await VerifierNode.open({
     path: join(folder, "db"),
     l1,

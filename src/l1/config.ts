@@ -1,10 +1,29 @@
-/** Owns the settings of L1 access: how transactions are paid for and when they count. Endpoints come from the topology. */
-import { type ConfigOf, defineConfig, int, oneOf } from "../base/config.ts";
+/**
+ * Owns the settings of L1 access: how many endpoints must agree, how transactions are paid for and when they count.
+ * Endpoints themselves come from the topology.
+ */
+import { bool, type ConfigOf, defineConfig, int, oneOf } from "../base/config.ts";
 import { type L1SenderOptions, SENDER_DEFAULTS } from "./l1-sender.ts";
 
 const GWEI = 1_000_000_000n;
 
 export const l1Config = defineConfig("l1", {
+  quorum: int("SHEAF_L1_QUORUM", {
+    default: 0,
+    min: 0,
+    max: 16,
+    help: "L1 endpoints that must agree before an L1 block enters the chain; 0: the majority of those configured.",
+  }),
+  timeoutMs: int("SHEAF_L1_TIMEOUT_MS", {
+    default: 10_000,
+    min: 100,
+    max: 120_000,
+    help: "How long an L1 endpoint may take to answer, in milliseconds; then another one is asked and it rests.",
+  }),
+  checkHeaders: bool("SHEAF_L1_CHECK_HEADERS", {
+    default: true,
+    help: "Refuse L1 headers that do not hash to themselves. Off only while L1 has header fields that this version does not know.",
+  }),
   confirmations: int("SHEAF_L1_CONFIRMATIONS", {
     default: 1,
     min: 1,

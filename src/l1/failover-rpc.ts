@@ -1,53 +1,55 @@
 /**
- * Owns several L1 endpoints as one: a call goes to the first endpoint that is not resting, and on to the next when that
- * one is down, answers nonsense or limits us. A faulty endpoint rests for a while, longer each time it fails again, and
- * the order given is the order of preference. Answers that are the chain's (an unknown block, a revert) are passed on:
- * another endpoint would say the same. What endpoints disagree about (heads, reorgs) is for the readers, which take no
- * answer without its hash. Which endpoint serves is visible in metrics and logs.
+ * Owns several L1 endpoints as one for everything but what enters the chain (that is `quorum-l1.ts`): a call goes to the
+ * first healthy endpoint and on to the next when that one is at fault. The order given is the order of preference;
+ * endpoints whose head lags behind come after those in step, resting ones last. Answers that are the chain's (an unknown
+ * block, a revert) are passed on: another endpoint would say the same. Three questions are asked differently:
+ *   a signed transaction goes to every healthy endpoint, so that one that swallows it does not hold it up;
+ *   a nonce is what at least a quorum says, so that a lagging or lying endpoint cannot cause a gap;
+ *   a receipt that one endpoint does not have is asked of the others.
+ * Which endpoint serves is visible in metrics and logs.
  */
 import { assert } from "../base/assert.ts";
-import { type Clock, systemClock } from "../base/clock.ts";
-import { hasCode } from "../base/error.ts";
+import type { Clock } from "../base/clock.ts";
+import { isRetryable } from "../base/error.ts";
 import type { Log } from "../base/log.ts";
-import type { CounterHandle, GaugeHandle, Metrics } from "../base/metrics.ts";
-import { type JsonRpc, JsonRpcClient } from "./json-rpc.ts";
+import { type Endpoint, isEndpointFault } from "./endpoint.ts";
+import { type JsonRpc, readNumber } from "./json-rpc.ts";
+import type { EndpointMetrics } from "./metrics.ts";
 
-export type Endpoint = { readonly name: string; readonly rpc: JsonRpc };
+/** An endpoint this many blocks behind the others is asked only when those cannot answer. */
+const LAG_MAX_BLOCKS = 8;
 
-const REST_MIN_MS = 1_000;
-const REST_MAX_MS = 60_000;
-
-type EndpointState = Endpoint & { restUntilMs: number; restMs: number };
-
-const FAULTS = ["L1_ENDPOINT_DOWN", "L1_ENDPOINT_MALFORMED", "L1_LIMIT"] as const;
+/** Endpoints in the order to ask them: in step, lagging, resting (the one that wakes first before the others). */
+export function byHealth(endpoints: readonly Endpoint[]): Endpoint[] {
+  const best = Math.max(...endpoints.map((e) => e.headNumber));
+  const rank = (e: Endpoint): number =>
+    e.resting ? 2 : e.headNumber >= 0 && e.headNumber < best - LAG_MAX_BLOCKS ? 1 : 0;
+  return [...endpoints].sort((a, b) => rank(a) - rank(b) || a.restUntilMs - b.restUntilMs);
+}
 
 export class FailoverRpc implements JsonRpc {
-  readonly #endpoints: readonly EndpointState[];
+  readonly #endpoints: readonly Endpoint[];
+  readonly #quorum: number;
   readonly #log: Log;
-  readonly #clock: Clock;
-  readonly #requests: CounterHandle;
-  readonly #serving: GaugeHandle;
+  readonly #metrics: EndpointMetrics;
   #current: string;
 
   constructor(p: {
     readonly endpoints: readonly Endpoint[];
-    readonly metrics: Metrics;
+    /** How many endpoints must stand behind a nonce. */
+    readonly quorum: number;
+    readonly metrics: EndpointMetrics;
     readonly log: Log;
     readonly clock?: Clock;
   }) {
     const [first] = p.endpoints;
     assert(first !== undefined, "there is at least one L1 endpoint");
-    this.#endpoints = p.endpoints.map((e) => ({ ...e, restUntilMs: 0, restMs: 0 }));
+    this.#endpoints = p.endpoints;
+    this.#quorum = p.quorum;
     this.#log = p.log;
-    this.#clock = p.clock ?? systemClock;
-    this.#requests = p.metrics.counter(
-      "l1_endpoint_requests_total",
-      "Calls to an L1 endpoint, by result: ok or fault.",
-      ["endpoint", "result"],
-    );
-    this.#serving = p.metrics.gauge("l1_endpoint_serving", "1 for the L1 endpoint that answered last.", ["endpoint"]);
+    this.#metrics = p.metrics;
     this.#current = first.name;
-    for (const e of p.endpoints) this.#serving.set(e.name === first.name ? 1 : 0, { endpoint: e.name });
+    for (const e of p.endpoints) this.#metrics.serving.set(e === first ? 1 : 0, { endpoint: e.name });
   }
 
   /** The endpoint that answered last. */
@@ -56,62 +58,78 @@ export class FailoverRpc implements JsonRpc {
   }
 
   async call(method: string, params: readonly unknown[]): Promise<unknown> {
-    const nowMs = this.#clock.nowMs();
-    const awake = this.#endpoints.filter((e) => e.restUntilMs <= nowMs);
-    // When all rest, the one that wakes first is asked anyway: refusing without asking would help nobody.
-    const order = awake.length > 0 ? awake : [...this.#endpoints].sort((a, b) => a.restUntilMs - b.restUntilMs);
+    for (const endpoint of this.#endpoints) endpoint.maybeProbe();
+    if (this.#endpoints.length > 1) {
+      if (method === "eth_sendRawTransaction") return this.#broadcast(method, params);
+      if (method === "eth_getTransactionCount") return this.#nonce(method, params);
+      if (method === "eth_getTransactionReceipt") return this.#first(method, params, (answer) => answer !== null);
+    }
+    return this.#first(method, params, () => true);
+  }
+
+  /** The first answer that is `enough`, else the last answer there was, else the first fault. */
+  async #first(method: string, params: readonly unknown[], enough: (answer: unknown) => boolean): Promise<unknown> {
     let fault: unknown;
-    for (const endpoint of order) {
+    let answered: { readonly answer: unknown } | undefined;
+    for (const endpoint of byHealth(this.#endpoints)) {
+      // Nobody waits for one that is known to be ill when a healthy one has answered, if only with "none".
+      if (answered !== undefined && endpoint.resting) break;
       try {
-        const answer = await endpoint.rpc.call(method, params);
-        this.#served(endpoint);
-        return answer;
+        const answer = await endpoint.call(method, params);
+        if (answered === undefined) this.#served(endpoint);
+        answered = { answer };
+        if (enough(answer)) return answer;
       } catch (error) {
-        if (!FAULTS.some((code) => hasCode(error, code))) {
+        if (!isEndpointFault(error)) {
           this.#served(endpoint);
           throw error;
         }
-        fault = error;
-        this.#rest(endpoint, error);
+        fault ??= error;
       }
     }
+    if (answered !== undefined) return answered.answer;
     throw fault;
   }
 
-  #served(endpoint: EndpointState): void {
-    endpoint.restMs = 0;
-    endpoint.restUntilMs = 0;
-    this.#requests.inc(1, { endpoint: endpoint.name, result: "ok" });
+  /** Settles with the first endpoint that takes it; when none does, with what the most preferred one says. */
+  async #broadcast(method: string, params: readonly unknown[]): Promise<unknown> {
+    const healthy = this.#endpoints.filter((e) => !e.resting);
+    const asked = healthy.length > 0 ? healthy : byHealth(this.#endpoints);
+    const calls = asked.map(async (endpoint) => {
+      const answer = await endpoint.call(method, params);
+      this.#served(endpoint);
+      return answer;
+    });
+    try {
+      return await Promise.any(calls);
+    } catch {
+      const settled = await Promise.allSettled(calls);
+      const errors = settled.flatMap((s) => (s.status === "rejected" ? [s.reason as unknown] : []));
+      // A fault may have swallowed it or not; a refusal by a working node says more.
+      throw errors.find((e) => !isEndpointFault(e) && !isRetryable(e)) ?? errors[0];
+    }
+  }
+
+  /** The highest nonce that a quorum has reached. */
+  async #nonce(method: string, params: readonly unknown[]): Promise<unknown> {
+    const healthy = byHealth(this.#endpoints).filter((e) => !e.resting);
+    const asked = healthy.length >= this.#quorum ? healthy : byHealth(this.#endpoints);
+    const settled = await Promise.allSettled(asked.map((e) => e.call(method, params)));
+    const answers = settled.flatMap((s) => (s.status === "fulfilled" ? [readNumber(s.value, "nonce")] : []));
+    if (answers.length < this.#quorum) {
+      const failed = settled.find((s) => s.status === "rejected");
+      assert(failed !== undefined, "a question without enough answers has failed somewhere");
+      throw failed.reason;
+    }
+    answers.sort((a, b) => b - a);
+    return `0x${(answers[this.#quorum - 1] as number).toString(16)}`;
+  }
+
+  #served(endpoint: Endpoint): void {
     if (this.#current === endpoint.name) return;
     this.#log.warn("another L1 endpoint serves", { endpoint: endpoint.name, before: this.#current });
-    this.#serving.set(0, { endpoint: this.#current });
-    this.#serving.set(1, { endpoint: endpoint.name });
+    this.#metrics.serving.set(0, { endpoint: this.#current });
+    this.#metrics.serving.set(1, { endpoint: endpoint.name });
     this.#current = endpoint.name;
   }
-
-  #rest(endpoint: EndpointState, error: unknown): void {
-    this.#requests.inc(1, { endpoint: endpoint.name, result: "fault" });
-    const nowMs = this.#clock.nowMs();
-    if (endpoint.restUntilMs > nowMs) return; // calls of one batch fail together: one fault
-    endpoint.restMs = Math.min(REST_MAX_MS, Math.max(REST_MIN_MS, endpoint.restMs * 2));
-    endpoint.restUntilMs = nowMs + endpoint.restMs;
-    this.#log.warn("L1 endpoint is faulty", { endpoint: endpoint.name, restMs: endpoint.restMs, err: error });
-  }
-}
-
-/** Connects to one or more endpoints, given as URLs with commas between them, in order of preference. */
-export function connectL1(
-  urls: string,
-  p: { readonly metrics: Metrics; readonly log: Log; readonly timeoutMs?: number; readonly clock?: Clock },
-): FailoverRpc {
-  const endpoints = urls
-    .split(",")
-    .map((url) => url.trim())
-    .filter((url) => url !== "")
-    .map((url) => ({
-      // Paths of endpoints often hold keys: the host is what people may see.
-      name: new URL(url).host,
-      rpc: new JsonRpcClient({ url, ...(p.timeoutMs === undefined ? {} : { timeoutMs: p.timeoutMs }) }),
-    }));
-  return new FailoverRpc({ ...p, endpoints });
 }

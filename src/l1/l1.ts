@@ -38,6 +38,12 @@ export const l1Error = defineErrors("L1", {
     action: "Lower the request rate or raise the plan of the endpoint; the call is retried.",
     retryable: true,
   },
+  L1_NO_QUORUM: {
+    summary: "Fewer L1 endpoints than the quorum gave the same answer, so none is believed.",
+    action:
+      "Read l1_endpoint_up and l1_endpoint_divergences_total: bring endpoints back, or replace the one that differs.",
+    retryable: true,
+  },
   L1_WRONG_CHAIN: {
     summary: "The L1 endpoint serves another chain than the one configured.",
     action: "Correct the endpoint or the chain id.",

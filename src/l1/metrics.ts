@@ -34,3 +34,50 @@ export function senderMetrics(metrics: Metrics, account: string): SenderMetrics 
 export function weiToEth(wei: bigint): number {
   return Number(wei) / 1e18;
 }
+
+export type EndpointMetrics = {
+  readonly requests: CounterHandle;
+  readonly serving: GaugeHandle;
+  readonly up: GaugeHandle;
+  readonly headNumber: GaugeHandle;
+  readonly headAgeSeconds: GaugeHandle;
+  readonly headBackwards: CounterHandle;
+  readonly divergences: CounterHandle;
+  readonly quorumFailures: CounterHandle;
+  readonly quorumHead: GaugeHandle;
+};
+
+export function endpointMetrics(metrics: Metrics): EndpointMetrics {
+  const quorumFailures = metrics.counter(
+    "l1_quorum_failures_total",
+    "Questions to L1 on which too few endpoints agreed.",
+  );
+  quorumFailures.inc(0);
+  const of = ["endpoint"];
+  return {
+    requests: metrics.counter("l1_endpoint_requests_total", "Calls to an L1 endpoint, by result: ok or fault.", [
+      "endpoint",
+      "result",
+    ]),
+    serving: metrics.gauge("l1_endpoint_serving", "1 for the L1 endpoint that served the last call made to one.", of),
+    up: metrics.gauge("l1_endpoint_up", "0 while an L1 endpoint rests after a fault.", of),
+    headNumber: metrics.gauge("l1_endpoint_head_number", "Newest block number that an L1 endpoint showed.", of),
+    headAgeSeconds: metrics.gauge(
+      "l1_endpoint_head_age_seconds",
+      "Time since the head of an L1 endpoint last advanced, as of its last answer.",
+      of,
+    ),
+    headBackwards: metrics.counter(
+      "l1_endpoint_head_backwards_total",
+      "Times that an L1 endpoint showed a lower head than before.",
+      of,
+    ),
+    divergences: metrics.counter(
+      "l1_endpoint_divergences_total",
+      "Answers of an L1 endpoint that contradict what the quorum agreed on.",
+      of,
+    ),
+    quorumFailures,
+    quorumHead: metrics.gauge("l1_quorum_head_number", "Newest L1 block that a quorum of endpoints agrees on."),
+  };
+}

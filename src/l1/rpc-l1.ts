@@ -3,9 +3,9 @@
  * link, logs of one block carry one hash, events match the question), or the call throws a retryable error.
  * Blocks are cached by hash, where an answer can never change; log ranges that an endpoint refuses are halved.
  *
- * Endpoints behind a balancer are known to leave events out when the node asked is behind the one asked before. Near the
- * head, where that happens, answers are compared with the headers of the range, asked for in the same request: a header
- * that is missing, or whose bloom announces an event that the answer lacks and the receipts have, makes them incomplete.
+ * A header must hash to itself and the events of one block are proven by its receipts (`l1-header.ts`, `l1-receipts.ts`),
+ * so what is said of a block whose hash is known needs no trust. Long ranges are asked for as events: history that every
+ * node has indexed, compared between endpoints by `quorum-l1.ts`.
  * @see https://ethereum.github.io/execution-apis/
  */
 import { assert } from "../base/assert.ts";
@@ -13,7 +13,7 @@ import { bytesEqual, toHex, toHexKey } from "../base/bytes.ts";
 import { hasCode } from "../base/error.ts";
 import { bloomMatches } from "../protocol/bloom.ts";
 import type { L1BlockInfo } from "../protocol/system-config.ts";
-import { type BlobSchedule, blobBaseFeeOfHeader, blobScheduleOf } from "./blob-fee.ts";
+import { type BlobSchedule, blobScheduleOf } from "./blob-fee.ts";
 import { type JsonRpc, quantity, readBytes, readList, readNumber, readObject, readQuantity } from "./json-rpc.ts";
 import {
   BLOCKS_PER_CALL_MAX,
@@ -24,6 +24,8 @@ import {
   type L1Transaction,
   l1Error,
 } from "./l1.ts";
+import { type L1Header, readHeader } from "./l1-header.ts";
+import { provenLogs } from "./l1-receipts.ts";
 import { matchesL1Filter } from "./log-filter.ts";
 
 /** Ranges up to this long are checked for completeness; longer ones are history, which every node has indexed. */
@@ -32,34 +34,9 @@ const CHECKED_RANGE_MAX_BLOCKS = 16;
 /** Headers kept: a bit more than a day of reorg-prone history, about half a megabyte. */
 const BLOCK_CACHE_MAX = 1024;
 
-const ZERO_HASH = new Uint8Array(32);
-
 function blockParameter(ref: L1BlockRef): string {
   if (ref instanceof Uint8Array) return toHex(ref);
   return typeof ref === "number" ? quantity(ref) : ref;
-}
-
-/** Checks and decodes a block header as `eth_getBlockBy*` gives it. */
-export function readBlock(value: unknown, schedule: BlobSchedule): L1BlockInfo {
-  const raw = readObject(value, "block");
-  const timestamp = readNumber(raw["timestamp"], "block.timestamp");
-  const excess = raw["excessBlobGas"];
-  const root = raw["parentBeaconBlockRoot"];
-  return {
-    number: readNumber(raw["number"], "block.number"),
-    hash: readBytes(raw["hash"], "block.hash", 32),
-    parentHash: readBytes(raw["parentHash"], "block.parentHash", 32),
-    timestamp,
-    baseFeePerGasWei: readQuantity(raw["baseFeePerGas"], "block.baseFeePerGas"),
-    blobBaseFeeWei: blobBaseFeeOfHeader(
-      schedule,
-      timestamp,
-      excess === undefined || excess === null ? undefined : readQuantity(excess, "block.excessBlobGas"),
-    ),
-    prevRandao: readBytes(raw["mixHash"], "block.mixHash", 32),
-    parentBeaconBlockRoot:
-      root === undefined || root === null ? ZERO_HASH : readBytes(root, "block.parentBeaconBlockRoot", 32),
-  };
 }
 
 /** Checks and decodes one event. */
@@ -78,20 +55,21 @@ export function readLog(value: unknown): L1Log {
   };
 }
 
-type CachedBlock = { readonly info: L1BlockInfo; readonly bloom: Uint8Array };
-
 export class RpcL1 implements L1Reader {
   readonly #rpc: JsonRpc;
   readonly #schedule: BlobSchedule;
   readonly #chainId: number;
+  readonly #checkHeaders: boolean;
   /** Hash → block, oldest use first. */
-  readonly #cache = new Map<string, CachedBlock>();
+  readonly #cache = new Map<string, L1Header>();
   /** Number of the newest block that `head` gave. */
   #headNumber = -1;
 
-  constructor(rpc: JsonRpc, options: { chainId: number; blobSchedule?: BlobSchedule }) {
+  /** `checkHeaders` false: an L1 with header fields that are not known here; answers are then taken on trust. */
+  constructor(rpc: JsonRpc, options: { chainId: number; blobSchedule?: BlobSchedule; checkHeaders?: boolean }) {
     this.#rpc = rpc;
     this.#chainId = options.chainId;
+    this.#checkHeaders = options.checkHeaders ?? true;
     this.#schedule = options.blobSchedule ?? blobScheduleOf(options.chainId);
   }
 
@@ -123,7 +101,7 @@ export class RpcL1 implements L1Reader {
     return readQuantity(fees[0], "baseFeePerBlobGas") === head.blobBaseFeeWei;
   }
 
-  #remember(block: CachedBlock): CachedBlock {
+  #remember(block: L1Header): L1Header {
     const key = toHexKey(block.info.hash);
     this.#cache.delete(key);
     this.#cache.set(key, block);
@@ -146,7 +124,7 @@ export class RpcL1 implements L1Reader {
     return (await this.#header(ref))?.info;
   }
 
-  async #header(ref: L1BlockRef): Promise<CachedBlock | undefined> {
+  async #header(ref: L1BlockRef): Promise<L1Header | undefined> {
     if (ref instanceof Uint8Array) {
       const cached = this.#cache.get(toHexKey(ref));
       if (cached !== undefined) return this.#remember(cached);
@@ -160,12 +138,13 @@ export class RpcL1 implements L1Reader {
       throw error;
     }
     if (answer === null) return undefined;
-    const block = readBlock(answer, this.#schedule);
-    if (typeof ref === "number" && block.number !== ref)
-      throw l1Error("L1_ENDPOINT_MALFORMED", `asked for block ${ref}, got ${block.number}`, { number: ref });
-    if (ref instanceof Uint8Array && !bytesEqual(block.hash, ref))
+    const header = readHeader(answer, this.#schedule, this.#checkHeaders);
+    const { number, hash } = header.info;
+    if (typeof ref === "number" && number !== ref)
+      throw l1Error("L1_ENDPOINT_MALFORMED", `asked for block ${ref}, got ${number}`, { number: ref });
+    if (ref instanceof Uint8Array && !bytesEqual(hash, ref))
       throw l1Error("L1_ENDPOINT_MALFORMED", `asked for block ${toHex(ref)}, got another`, { hash: toHex(ref) });
-    return this.#remember({ info: block, bloom: readBytes(readObject(answer, "block")["logsBloom"], "bloom", 256) });
+    return this.#remember(header);
   }
 
   async blocks(fromBlock: number, toBlock: number): Promise<readonly L1BlockInfo[]> {
@@ -188,13 +167,17 @@ export class RpcL1 implements L1Reader {
   }
 
   async logs(filter: L1LogFilter): Promise<readonly L1Log[]> {
-    if ("blockHash" in filter) return this.#logsOf(filter);
-    if (filter.fromBlock > filter.toBlock) return [];
+    if ("blockHash" in filter) return this.#logsOf(await this.#known(filter.blockHash), filter);
+    const { fromBlock, toBlock } = filter;
+    if (fromBlock > toBlock) return [];
+    if (toBlock - fromBlock < CHECKED_RANGE_MAX_BLOCKS) {
+      const headers = await this.#run(fromBlock, toBlock);
+      return (await Promise.all(headers.map((header) => this.#logsOf(header, filter)))).flat();
+    }
     try {
-      return await this.#logsOf(filter);
+      return await this.claimedLogs(filter);
     } catch (error) {
-      const { fromBlock, toBlock } = filter;
-      if (!hasCode(error, "L1_LIMIT") || fromBlock === toBlock) throw error;
+      if (!hasCode(error, "L1_LIMIT")) throw error;
       const middle = Math.floor((fromBlock + toBlock) / 2);
       // One after the other: the endpoint has just said that it is asked too much.
       const low = await this.logs({ ...filter, fromBlock, toBlock: middle });
@@ -202,20 +185,18 @@ export class RpcL1 implements L1Reader {
     }
   }
 
-  async #logsOf(filter: L1LogFilter): Promise<readonly L1Log[]> {
+  /** What the endpoint says `eth_getLogs` gives: well formed and as asked for, but neither complete nor true for certain. */
+  async claimedLogs(filter: L1LogFilter): Promise<readonly L1Log[]> {
     const where =
       "blockHash" in filter
         ? { blockHash: toHex(filter.blockHash) }
         : { fromBlock: quantity(filter.fromBlock), toBlock: quantity(filter.toBlock) };
-    const [answer, headers] = await Promise.all([
-      this.#rpc.call("eth_getLogs", [
-        {
-          ...where,
-          ...(filter.addresses.length === 0 ? {} : { address: filter.addresses.map(toHex) }),
-          topics: filter.topics.map((t) => (t === undefined || t.length === 0 ? null : t.map(toHex))),
-        },
-      ]),
-      this.#headersToCheck(filter),
+    const answer = await this.#rpc.call("eth_getLogs", [
+      {
+        ...where,
+        ...(filter.addresses.length === 0 ? {} : { address: filter.addresses.map(toHex) }),
+        topics: filter.topics.map((t) => (t === undefined || t.length === 0 ? null : t.map(toHex))),
+      },
     ]);
     const logs = readList(answer, "logs").map(readLog);
     logs.sort((a, b) => a.blockNumber - b.blockNumber || a.logIndex - b.logIndex);
@@ -238,63 +219,71 @@ export class RpcL1 implements L1Reader {
       }
       previous = log;
     }
-    for (const header of headers) await this.#checkComplete(header, logs, filter);
     return logs;
   }
 
-  /** Headers of a short range or of one block; those above the head that was seen last may be missing. */
-  async #headersToCheck(filter: L1LogFilter): Promise<readonly CachedBlock[]> {
-    if ("blockHash" in filter) {
-      const header = await this.#header(filter.blockHash);
-      return header === undefined ? [] : [header]; // eth_getLogs itself refuses an unknown hash
+  /** Linked headers of a short range; those above the head that was seen last may be missing. */
+  async #run(fromBlock: number, toBlock: number): Promise<readonly L1Header[]> {
+    const asked = await Promise.all(
+      Array.from({ length: toBlock - fromBlock + 1 }, (_, i) => this.#header(fromBlock + i)),
+    );
+    const headers: L1Header[] = [];
+    for (const [i, header] of asked.entries()) {
+      const number = fromBlock + i;
+      if (header === undefined) {
+        if (number > this.#headNumber) break;
+        throw l1Error("L1_INCONSISTENT", `L1 does not know block ${number} any more, or not here`, { number });
+      }
+      const parent = headers.at(-1);
+      if (parent !== undefined && !bytesEqual(header.info.parentHash, parent.info.hash))
+        throw l1Error("L1_INCONSISTENT", `block ${number} is not a child of ${number - 1} as answered`, { number });
+      headers.push(header);
     }
-    const { fromBlock, toBlock } = filter;
-    const length = toBlock - fromBlock + 1;
-    if (length > CHECKED_RANGE_MAX_BLOCKS) return [];
-    const headers = await Promise.all(Array.from({ length }, (_, i) => this.#header(fromBlock + i)));
-    for (const [i, header] of headers.entries())
-      if (header === undefined && fromBlock + i <= this.#headNumber)
-        throw l1Error("L1_INCONSISTENT", `L1 does not know block ${fromBlock + i} any more, or not here`, {
-          number: fromBlock + i,
-        });
-    return headers.filter((header) => header !== undefined);
+    return headers;
   }
 
-  /** @throws {L1Error} L1_INCONSISTENT when `logs` are of another fork than the header, or lack events of its block */
-  async #checkComplete(header: CachedBlock, logs: readonly L1Log[], filter: L1LogFilter): Promise<void> {
-    const { info, bloom } = header;
-    const own = logs.filter((log) => log.blockNumber === info.number);
-    if (own.some((log) => !bytesEqual(log.blockHash, info.hash)))
-      throw l1Error("L1_INCONSISTENT", `events and header of block ${info.number} are of two forks`, {
-        number: info.number,
-      });
-    if (own.length > 0) return;
+  async #logsOf(header: L1Header, { addresses, topics }: L1LogFilter): Promise<readonly L1Log[]> {
+    const filter = { blockHash: header.info.hash, addresses, topics };
+    return (await this.#proven(header, filter)) ?? this.claimedLogs(filter);
+  }
+
+  /**
+   * Events of one block, proven; undefined when the endpoint cannot prove them (it has no `eth_getBlockReceipts`, or
+   * headers are not checked). @throws {L1Error} L1_BLOCK_UNKNOWN for a hash that it does not know
+   */
+  async provenLogs(filter: L1LogFilter & { readonly blockHash: Uint8Array }): Promise<readonly L1Log[] | undefined> {
+    return this.#proven(await this.#known(filter.blockHash), filter);
+  }
+
+  /** None when the bloom of the header rules them out, else those of receipts that make the header's receipts root. */
+  async #proven(header: L1Header, filter: L1LogFilter): Promise<readonly L1Log[] | undefined> {
+    if (!this.#checkHeaders) return undefined;
     const announced = bloomMatches(
-      bloom,
+      header.bloom,
       filter.addresses,
       filter.topics.map((t) => t ?? []),
     );
-    if (!announced) return;
-    // A bloom may announce what is not there: the receipts decide.
-    const receipts = await this.#receiptsOf(info);
-    const missed = receipts?.some((receipt) =>
-      readList(readObject(receipt, "receipt")["logs"], "receipt.logs").some((raw) =>
-        matchesL1Filter(readLog(raw), filter),
-      ),
-    );
-    if (missed === true)
-      throw l1Error("L1_INCONSISTENT", `eth_getLogs left out events of block ${info.number}`, { number: info.number });
+    if (!announced) return [];
+    const receipts = await this.#receiptsOf(header.info);
+    return receipts && provenLogs(receipts, header).filter((log) => matchesL1Filter(log, filter));
   }
 
-  /** Undefined when the endpoint cannot tell. */
+  async #known(hash: Uint8Array): Promise<L1Header> {
+    const header = await this.#header(hash);
+    if (header === undefined) throw l1Error("L1_BLOCK_UNKNOWN", `no block ${toHex(hash)} here`, { hash: toHex(hash) });
+    return header;
+  }
+
+  /** Undefined when the endpoint cannot tell. @throws {L1Error} L1_BLOCK_UNKNOWN when it does not know the block */
   async #receiptsOf(block: L1BlockInfo): Promise<readonly unknown[] | undefined> {
     try {
       const answer = await this.#rpc.call("eth_getBlockReceipts", [toHex(block.hash)]);
-      return answer === null ? undefined : readList(answer, "receipts");
+      if (answer !== null) return readList(answer, "receipts");
     } catch (error) {
-      if (hasCode(error, "L1_REFUSED") || hasCode(error, "L1_BLOCK_UNKNOWN")) return undefined;
+      if (hasCode(error, "L1_REFUSED")) return undefined;
       throw error;
     }
+    throw l1Error("L1_BLOCK_UNKNOWN", `no receipts of block ${block.number}`, { hash: toHex(block.hash) });
   }
 
   async transaction(hash: Uint8Array): Promise<L1Transaction | undefined> {

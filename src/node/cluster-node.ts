@@ -21,13 +21,12 @@ import { SenderRecovery } from "../gateway/sender-recovery.ts";
 import { inboxAbi } from "../l1/abi/inbox.ts";
 import { sheafOutputOracleAbi } from "../l1/abi/sheaf-output-oracle.ts";
 import { l1Config, senderOptions } from "../l1/config.ts";
-import { connectL1 } from "../l1/failover-rpc.ts";
+import { connectL1 } from "../l1/connect-l1.ts";
 import { findGenesis } from "../l1/genesis-source.ts";
 import { readInbox } from "../l1/inbox.ts";
 import { L1Sender } from "../l1/l1-sender.ts";
 import { localSigner } from "../l1/l1-signer.ts";
 import { senderMetrics } from "../l1/metrics.ts";
-import { RpcL1 } from "../l1/rpc-l1.ts";
 import { FileLog } from "../log/file-log.ts";
 import { proposerConfig } from "../proposer/config.ts";
 import { proposerMetrics } from "../proposer/metrics.ts";
@@ -113,8 +112,16 @@ export class ClusterNode implements Service {
 
   static async #create(options: ClusterNodeOptions, close: CloseStack): Promise<ClusterNode> {
     const { env, log, metrics, clock, dataDir } = options;
-    const rpc = connectL1(options.l1.rpcUrl, { timeoutMs: 10_000, metrics, log: log.child({ role: "l1" }), clock });
-    const l1 = new RpcL1(rpc, { chainId: options.l1.chainId });
+    const l1Settings = readConfig(l1Config, env);
+    const { rpc, reader: l1 } = connectL1(options.l1.rpcUrl, {
+      chainId: options.l1.chainId,
+      quorum: l1Settings.quorum,
+      checkHeaders: l1Settings.checkHeaders,
+      timeoutMs: l1Settings.timeoutMs,
+      metrics,
+      log: log.child({ role: "l1" }),
+      clock,
+    });
     const engine = await createEngine(readConfig(engineConfig, env).engine);
     close.add("engine", () => engine.close());
     const archive = new BlobArchive(join(dataDir, "blobs"));
@@ -178,7 +185,7 @@ export class ClusterNode implements Service {
       metrics,
       clock,
     });
-    const senderSettings = senderOptions(readConfig(l1Config, env), options.l1.chainId);
+    const senderSettings = senderOptions(l1Settings, options.l1.chainId);
     const posterMetrics = metrics.withLabels({ role: "publisher" });
     const poster = new L1Sender({
       name: "poster",
