@@ -156,6 +156,6 @@ test("the database reads as a sorted map at every moment, and after every restar
         rmSync(folder, { recursive: true });
       }
     }),
-    { numRuns: 60 },
+    { numRuns: 150 },
   );
 });

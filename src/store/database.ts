@@ -32,7 +32,14 @@ export type DatabaseOptions = {
 /** The writes of one transaction, by table. */
 type Layer = { readonly tables: Map<Table, Memtable>; sizeBytes: number; landed: boolean };
 
-type FastRoot = RootDatabase<Uint8Array, Uint8Array> & { resetReadTxn(): void };
+type FastRoot = RootDatabase<Uint8Array, Uint8Array> & {
+  resetReadTxn(): void;
+  readonly env: { startWriting(address: number, onStatus: (status: number) => unknown): void };
+};
+
+/** What lmdb's writing thread tells on its way: committed, and a callback to run. Anything else ends it. */
+const STATUS_COMMITTED = 1;
+const STATUS_CALLBACK = 2;
 
 export class Database {
   readonly #root: FastRoot;
@@ -44,11 +51,32 @@ export class Database {
   #transactions = 0;
   #backlogBytes = 0;
   #written: Promise<void> = Promise.resolve();
+  /** Runs of lmdb's writing thread that have not ended. */
+  readonly #runs = new Set<Promise<void>>();
   #failure: unknown;
   #closed = false;
 
   private constructor(root: FastRoot) {
     this.#root = root;
+    // lmdb 3.5 tells of a commit while its thread still works on the environment, and frees that in `close` whether the
+    // thread is through or not: so the end of each run is watched here, at the only place where it shows.
+    const { env } = root;
+    const startWriting = env.startWriting.bind(env);
+    const watched: typeof startWriting = (address, onStatus) => {
+      let end = (): void => {};
+      const run = new Promise<void>((resolve) => {
+        end = resolve;
+      });
+      this.#runs.add(run);
+      startWriting(address, (status) => {
+        if (status !== STATUS_COMMITTED && status !== STATUS_CALLBACK) {
+          this.#runs.delete(run);
+          end();
+        }
+        return onStatus(status);
+      });
+    };
+    Object.defineProperty(env, "startWriting", { value: watched }); // on its prototype it is read-only
   }
 
   /** Opens or creates the environment in the folder `path`. */
@@ -64,7 +92,7 @@ export class Database {
       // A transaction is one explicit batch; batching by event turn would delay and merge them.
       eventTurnBatching: false,
     });
-    return new Database(root);
+    return new Database(root as unknown as FastRoot);
   }
 
   /** The table of this name, created when missing. Tables are opened before the first transaction. */
@@ -199,7 +227,8 @@ export class Database {
   async flushed(): Promise<void> {
     await this.#written;
     this.#requireHealthy();
-    await this.#root.flushed;
+    await Promise.all(this.#runs); // a run ends after its sync
+    this.#requireHealthy();
   }
 
   /** Closes after outstanding writes; idempotent. Nothing may read or write afterwards. */
@@ -208,6 +237,7 @@ export class Database {
     if (this.#closed) return;
     this.#closed = true;
     await this.#written;
+    await Promise.all(this.#runs);
     // After a failed write lmdb waits for a sync that never comes; the process is about to end anyway.
     if (this.#failure === undefined) await this.#root.close();
   }
@@ -309,31 +339,16 @@ export class Table {
   /** Entries in key order, one at a time, as copies. The table must not be written while iterating. */
   *iterate(range: Range): Generator<Entry> {
     const direction = range.reverse === true ? -1 : 1;
-    const { start, end } = range;
+    const { start } = range;
     const cleared = this.layers.findIndex((layer) => layer.cleared);
     const layers = cleared < 0 ? this.layers : this.layers.slice(0, cleared + 1);
     const sources = layers.map((layer) => walkLayer(layer, start, direction));
     if (cleared < 0) sources.push(this.#walkStored(range));
-    const heads = sources.map((source) => source.next());
-    for (let left = range.limit ?? Number.POSITIVE_INFINITY; left > 0; ) {
-      let next: Uint8Array | undefined;
-      for (const head of heads)
-        if (head.done !== true && (next === undefined || direction * compareBytes(head.value.key, next) < 0))
-          next = head.value.key;
-      if (next === undefined || (end !== undefined && direction * compareBytes(next, end) >= 0)) return;
-      // The newest source with the key decides; the others move past it.
-      let value: Uint8Array | undefined;
-      let decided = false;
-      for (let i = 0; i < heads.length; i++) {
-        const head = heads[i] as IteratorResult<Found, void>;
-        if (head.done === true || compareBytes(head.value.key, next) !== 0) continue;
-        if (!decided) value = head.value.value;
-        decided = true;
-        heads[i] = (sources[i] as Iterator<Found, void>).next();
-      }
-      if (value === undefined) continue;
-      left--;
-      yield { key: next.slice(), value: value.slice() };
+    try {
+      yield* merge(sources, range, direction);
+    } finally {
+      // A cursor left open outlives its read transaction, and the environment when that is closed.
+      for (const source of sources) source.return();
     }
   }
 
@@ -363,6 +378,32 @@ export class Table {
 
 /** An undefined value hides older ones. */
 type Found = { readonly key: Uint8Array; readonly value: Uint8Array | undefined };
+
+/** Merges sources, newest first, each in key order; the newest with a key decides on it. */
+function* merge(sources: readonly Generator<Found, void>[], range: Range, direction: 1 | -1): Generator<Entry> {
+  const { end } = range;
+  const heads = sources.map((source) => source.next());
+  for (let left = range.limit ?? Number.POSITIVE_INFINITY; left > 0; ) {
+    let next: Uint8Array | undefined;
+    for (const head of heads)
+      if (head.done !== true && (next === undefined || direction * compareBytes(head.value.key, next) < 0))
+        next = head.value.key;
+    if (next === undefined || (end !== undefined && direction * compareBytes(next, end) >= 0)) return;
+    // The newest source with the key decides; the others move past it.
+    let value: Uint8Array | undefined;
+    let decided = false;
+    for (let i = 0; i < heads.length; i++) {
+      const head = heads[i] as IteratorResult<Found, void>;
+      if (head.done === true || compareBytes(head.value.key, next) !== 0) continue;
+      if (!decided) value = head.value.value;
+      decided = true;
+      heads[i] = (sources[i] as Generator<Found, void>).next();
+    }
+    if (value === undefined) continue;
+    left--;
+    yield { key: next.slice(), value: value.slice() };
+  }
+}
 
 function* walkLayer(layer: Memtable, start: Uint8Array, direction: number): Generator<Found, void> {
   const sorted = layer.sorted();
