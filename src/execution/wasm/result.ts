@@ -7,7 +7,15 @@ import type { AccessListBuilder } from "../../protocol/block-access-list.ts";
 import { EMPTY_CODE_HASH } from "../../protocol/ordered-trie.ts";
 import type { Log } from "../../protocol/receipt.ts";
 import type { AccountWrite, StateWrites } from "../../protocol/state-writes.ts";
-import type { Account, DeltaRecord, IncludedResult, ReadRecord, SkippedResult, SkipReason } from "../execution.ts";
+import type {
+  Account,
+  DeltaRecord,
+  IncludedResult,
+  ReadRecord,
+  SkippedResult,
+  SkipReason,
+  TxResult,
+} from "../execution.ts";
 import {
   ACCOUNT,
   ACCOUNT_DESTROYED,
@@ -218,7 +226,7 @@ export class TxRecord {
   }
 
   /** Calls `visit` for each account of the record with its offset and that of its first slot. */
-  #forEachAccount(visit: (at: number, slotsAt: number, slotCount: number) => void): void {
+  forEachAccount(visit: (at: number, slotsAt: number, slotCount: number) => void): void {
     let at = this.u32(RECORD.accounts);
     for (let n = this.u32(RECORD.accountCount); n > 0; n--) {
       const slotCount = this.u32(at + ACCOUNT.slotCount);
@@ -233,50 +241,67 @@ export class TxRecord {
   #hash(at: number): Uint8Array {
     return this.slice(at, at + 32);
   }
-  #sameWord(a: number, b: number): boolean {
+  sameWord(a: number, b: number): boolean {
     const { limbs } = this.#output;
     const x = (this.#at + a) >>> 3;
     const y = (this.#at + b) >>> 3;
     for (let i = 0; i < 4; i++) if (limbs[x + i] !== limbs[y + i]) return false;
     return true;
   }
-  #hex(at: number, length: number): string {
+  hex(at: number, length: number): string {
     return this.#output.hex(this.#at + at, length);
+  }
+
+  /** Code made by the transaction, by hex key of its hash. */
+  codes(): Map<string, Uint8Array> {
+    return this.#output.codes(this.#at + this.u32(RECORD.codes), this.u32(RECORD.codeCount));
+  }
+
+  // Corrections of fields nothing depended on, by whoever knows the state the transaction really ran on.
+  setU64(at: number, value: bigint): void {
+    this.#output.limbs[(this.#at + at) >>> 3] = value;
+  }
+  setWord(at: number, value: bigint): void {
+    for (let i = 0; i < 4; i++)
+      this.#output.limbs[((this.#at + at) >>> 3) + i] = BigInt.asUintN(64, value >> BigInt(64 * i));
+  }
+  setCodeHash(at: number, hash: Uint8Array = EMPTY_CODE_HASH): void {
+    this.#output.bytes.set(hash, this.#at + at);
   }
 
   writes(): StateWrites {
     const accounts = new Map<string, AccountWrite>();
-    this.#forEachAccount((at, slotsAt, slotCount) => {
+    this.forEachAccount((at, slotsAt, slotCount) => {
       const flags = this.u32(at + ACCOUNT.flags);
       const destroyed = (flags & ACCOUNT_DESTROYED) !== 0;
       const changed =
         destroyed ||
         this.u64(at + ACCOUNT.nonce) !== this.u64(at + ACCOUNT.nonceBefore) ||
-        !this.#sameWord(at + ACCOUNT.balance, at + ACCOUNT.balanceBefore) ||
-        !this.#sameWord(at + ACCOUNT.codeHash, at + ACCOUNT.codeHashBefore);
+        !this.sameWord(at + ACCOUNT.balance, at + ACCOUNT.balanceBefore) ||
+        !this.sameWord(at + ACCOUNT.codeHash, at + ACCOUNT.codeHashBefore);
       let storage: Map<string, Uint8Array> | undefined;
       if (!destroyed)
         for (let i = 0, slot = slotsAt; i < slotCount; i++, slot += SLOT.size)
           if (this.u32(slot + SLOT.written) !== 0) {
             storage ??= new Map();
-            storage.set(this.#hex(slot + SLOT.key, 32), this.#hash(slot + SLOT.value).slice());
+            storage.set(this.hex(slot + SLOT.key, 32), this.#hash(slot + SLOT.value).slice());
           }
       const nonce = this.u64(at + ACCOUNT.nonce);
       const balanceWei = this.word(at + ACCOUNT.balance);
-      const codeHash = this.#codeHash(at + ACCOUNT.codeHash);
+      const codeHash = this.codeHash(at + ACCOUNT.codeHash);
       const empty = nonce === 0n && balanceWei === 0n && codeHash === EMPTY_CODE_HASH;
       // Touched and empty: EIP-161 deletes it, if it was there.
       if (!changed && storage === undefined && !(empty && (flags & ACCOUNT_TOUCHED) !== 0)) return;
-      accounts.set(this.#hex(at + ACCOUNT.address, 20), {
+      accounts.set(this.hex(at + ACCOUNT.address, 20), {
         cleared: destroyed,
         account: destroyed || empty ? undefined : { nonce, balanceWei, codeHash },
         storage: storage ?? new Map(),
       });
     });
-    return { accounts, codes: this.#output.codes(this.#at + this.u32(RECORD.codes), this.u32(RECORD.codeCount)) };
+    return { accounts, codes: this.codes() };
   }
 
-  #codeHash(at: number): Uint8Array {
+  codeHash(at: number): Uint8Array {
     return this.#output.codeHash(this.#at + at);
   }
 
@@ -284,7 +309,7 @@ export class TxRecord {
   reads(): ReadRecord[] {
     const reads: ReadRecord[] = [];
     const skipped = this.status === STATUS_SKIPPED;
-    this.#forEachAccount((at, slotsAt, slotCount) => {
+    this.forEachAccount((at, slotsAt, slotCount) => {
       const flags = this.u32(at + ACCOUNT.flags);
       const address = this.#address(at);
       const nonceRead = ACCOUNT_READ_NONCE | (skipped ? ACCOUNT_NONCE_PREDICATE : 0);
@@ -292,7 +317,7 @@ export class TxRecord {
         const value: Account = {
           nonce: this.u64(at + ACCOUNT.nonceBefore),
           balanceWei: this.word(at + ACCOUNT.balanceBefore),
-          codeHash: this.#codeHash(at + ACCOUNT.codeHashBefore),
+          codeHash: this.codeHash(at + ACCOUNT.codeHashBefore),
         };
         reads.push({
           address,
@@ -314,14 +339,14 @@ export class TxRecord {
 
   deltas(): DeltaRecord[] {
     const deltas: DeltaRecord[] = [];
-    this.#forEachAccount((at) => {
+    this.forEachAccount((at) => {
       const flags = this.u32(at + ACCOUNT.flags);
       const nonceBefore = this.u64(at + ACCOUNT.nonceBefore);
       const nonceAfter = this.u64(at + ACCOUNT.nonce);
       const balanceDeltaWei = this.word(at + ACCOUNT.balance) - this.word(at + ACCOUNT.balanceBefore);
       const balanceAtLeastWei = this.word(at + ACCOUNT.balanceAtLeast);
       const counted = (flags & ACCOUNT_NONCE_PREDICATE) !== 0;
-      const recoded = !this.#sameWord(at + ACCOUNT.codeHash, at + ACCOUNT.codeHashBefore);
+      const recoded = !this.sameWord(at + ACCOUNT.codeHash, at + ACCOUNT.codeHashBefore);
       if (balanceDeltaWei === 0n && balanceAtLeastWei === 0n && !counted && nonceAfter === nonceBefore && !recoded)
         return;
       deltas.push({
@@ -330,7 +355,7 @@ export class TxRecord {
         balanceAtLeastWei,
         nonceBefore: counted ? nonceBefore : undefined,
         nonceAfter: nonceAfter === nonceBefore ? undefined : nonceAfter,
-        codeHashAfter: recoded ? this.#codeHash(at + ACCOUNT.codeHash) : undefined,
+        codeHashAfter: recoded ? this.codeHash(at + ACCOUNT.codeHash) : undefined,
       });
     });
     return deltas;
@@ -339,17 +364,17 @@ export class TxRecord {
   /** {@link IncludedResult.recordAccess}. */
   recordAccess(list: AccessListBuilder, index: number, code: (codeHash: Uint8Array) => Uint8Array): void {
     let made: Map<string, Uint8Array> | undefined;
-    this.#forEachAccount((at, slotsAt, slotCount) => {
+    this.forEachAccount((at, slotsAt, slotCount) => {
       const account = list.account(this.#key(at + ACCOUNT.address, 20));
-      if (!this.#sameWord(at + ACCOUNT.balance, at + ACCOUNT.balanceBefore))
+      if (!this.sameWord(at + ACCOUNT.balance, at + ACCOUNT.balanceBefore))
         account.balances.push({ index, value: this.word(at + ACCOUNT.balance) });
       const nonce = this.u64(at + ACCOUNT.nonce);
       if (nonce !== this.u64(at + ACCOUNT.nonceBefore)) account.nonces.push({ index, value: nonce });
-      if (!this.#sameWord(at + ACCOUNT.codeHash, at + ACCOUNT.codeHashBefore)) {
+      if (!this.sameWord(at + ACCOUNT.codeHash, at + ACCOUNT.codeHashBefore)) {
         made ??= this.#output.codes(this.#at + this.u32(RECORD.codes), this.u32(RECORD.codeCount));
-        const hash = this.#codeHash(at + ACCOUNT.codeHash);
+        const hash = this.codeHash(at + ACCOUNT.codeHash);
         const value =
-          hash === EMPTY_CODE_HASH ? EMPTY_BYTES : (made.get(this.#hex(at + ACCOUNT.codeHash, 32)) ?? code(hash));
+          hash === EMPTY_CODE_HASH ? EMPTY_BYTES : (made.get(this.hex(at + ACCOUNT.codeHash, 32)) ?? code(hash));
         account.codes.push({ index, value });
       }
       // What an account destroyed within its transaction wrote was only looked at, for those who see the outcome.
@@ -370,7 +395,7 @@ export class TxRecord {
   /** Accounts and slots used, for access lists. */
   accessed(): { address: Uint8Array; slots: Uint8Array[] }[] {
     const accessed: { address: Uint8Array; slots: Uint8Array[] }[] = [];
-    this.#forEachAccount((at, slotsAt, slotCount) => {
+    this.forEachAccount((at, slotsAt, slotCount) => {
       accessed.push({
         address: this.#address(at),
         slots: Array.from({ length: slotCount }, (_, i) => this.#hash(slotsAt + i * SLOT.size + SLOT.key)),
@@ -389,11 +414,23 @@ export class WasmIncluded implements IncludedResult {
   #logs: readonly Log[] | undefined;
   #writes: StateWrites | undefined;
   #output: Uint8Array | undefined;
+  #settle: (() => void) | undefined;
 
   constructor(record: TxRecord) {
     this.record = record;
     this.status = record.status === 1 ? 1 : 0;
     this.gasUsed = record.gasUsed;
+  }
+
+  /** `settle` corrects the record, once, before anything is read of it that depends on the state it ran on. */
+  settleWith(settle: () => void): void {
+    this.#settle = settle;
+  }
+  #settled(): TxRecord {
+    const settle = this.#settle;
+    this.#settle = undefined;
+    settle?.();
+    return this.record;
   }
 
   get effectiveGasPriceWei(): bigint {
@@ -414,14 +451,14 @@ export class WasmIncluded implements IncludedResult {
     return this.record.u32(RECORD.type) === 0x7e ? this.record.u64(RECORD.senderNonce) : undefined;
   }
   get writes(): StateWrites {
-    this.#writes ??= this.record.writes();
+    this.#writes ??= this.#settled().writes();
     return this.#writes;
   }
   get reads(): readonly ReadRecord[] {
-    return this.record.reads();
+    return this.#settled().reads();
   }
   get deltas(): readonly DeltaRecord[] {
-    return this.record.deltas();
+    return this.#settled().deltas();
   }
   recordAccess(list: AccessListBuilder, index: number, code: (codeHash: Uint8Array) => Uint8Array): void {
     this.record.recordAccess(list, index, code);
@@ -451,4 +488,9 @@ export class WasmSkipped implements SkippedResult {
   get reads(): readonly ReadRecord[] {
     return this.#record.reads();
   }
+}
+
+/** The result a record stands for. */
+export function resultOf(record: TxRecord): TxResult {
+  return record.status === STATUS_SKIPPED ? new WasmSkipped(record) : new WasmIncluded(record);
 }

@@ -41,7 +41,7 @@ import {
   STATUS_SKIPPED,
 } from "./layout.ts";
 import { Machine, type MachineTracer } from "./machine.ts";
-import { HALT_REASONS, Output, SKIP_REASONS, TxRecord, WasmIncluded, WasmSkipped } from "./result.ts";
+import { HALT_REASONS, Output, resultOf, SKIP_REASONS, TxRecord } from "./result.ts";
 
 const FORKS: Record<Fork, number> = { london: 0, paris: 1, shanghai: 2, cancun: 3, prague: 4, osaka: 5 };
 /** Blobs a block, and so a transaction, may carry at most. */
@@ -58,6 +58,9 @@ export type BatchOptions = {
   /** GASLIMIT when it is no safe integer, as in some of ethereum/tests. */
   readonly gasLimit?: bigint;
 };
+
+/** A partial batch with the record behind each result; undefined for what the machine has no room for. */
+export type RecordedBatch = PartialBatch & { readonly records: readonly (TxRecord | undefined)[] };
 
 export class WasmEngine implements SpeculativeEngine {
   readonly name = "wasm";
@@ -106,8 +109,9 @@ export class WasmEngine implements SpeculativeEngine {
     state: StateReader,
     gasAvailable: number,
     options: BatchOptions = {},
-  ): PartialBatch {
+  ): RecordedBatch {
     const results: TxResult[] = [];
+    const records: (TxRecord | undefined)[] = [];
     const machine = this.#machine;
     let reader = state;
     let written: StateWrites | undefined;
@@ -127,11 +131,12 @@ export class WasmEngine implements SpeculativeEngine {
       for (let i = 0; i < done; i++) {
         const record = new TxRecord(output, at);
         at += record.size;
-        const result: TxResult = record.status === STATUS_SKIPPED ? new WasmSkipped(record) : new WasmIncluded(record);
+        const result = resultOf(record);
         if (result.included) gasLeft = Math.max(0, gasLeft - result.gasUsed);
         chunk.push(result);
+        records.push(record);
       }
-      results.push(...chunk);
+      for (const result of chunk) results.push(result);
       const effect = net === 0 ? mergedWrites(chunk) : output.net(net - start);
       if (written === undefined) written = effect;
       else mergeWrites(written, effect);
@@ -139,11 +144,14 @@ export class WasmEngine implements SpeculativeEngine {
         const stop = new TxRecord(output, at);
         if (stop.status === STATUS_MISSING) missing = missingKey(stop);
         // Full at once is too large for the machine; full later only wants a fresh start.
-        else if (done === 0) results.push({ included: false, reason: "RESOURCE" });
+        else if (done === 0) {
+          results.push({ included: false, reason: "RESOURCE" });
+          records.push(undefined);
+        }
       }
       if (results.length < txs.length) reader = new OverlayReader(state, written);
     }
-    return { results: Object.assign(results, { writes: written ?? emptyWrites() }), missing };
+    return { results: Object.assign(results, { writes: written ?? emptyWrites() }), records, missing };
   }
 
   call(env: BlockEnv, call: CallInput, state: StateReader): Promise<CallResult> {

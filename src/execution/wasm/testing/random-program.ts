@@ -434,8 +434,8 @@ function put(world: World, address: Uint8Array, nonce: bigint, balanceWei: bigin
   world.accounts.set(toHexKey(address), { nonce, balanceWei, codeHash, storage: new Map() });
 }
 
-/** World, environment and transactions of case `index` under `seed`. */
-export function randomCase(seed: number, index: number): RandomCase {
+/** World, environment and transactions of case `index` under `seed`: `transactions` of them, or one to three. */
+export function randomCase(seed: number, index: number, transactions?: number): RandomCase {
   const r = new Random(seed, index);
   const fork = r.chance(60) ? r.pick(["cancun", "prague", "osaka"] as const) : r.pick(FORKS);
   const env: BlockEnv = {
@@ -468,7 +468,7 @@ export function randomCase(seed: number, index: number): RandomCase {
     put(world, eoa, 1n, 10n ** 18n, concatBytes(Uint8Array.of(0xef, 1, 0), target));
   }
   const nonces = new Map(EOAS.map((a) => [toHexKey(a), world.accounts.get(toHexKey(a))?.nonce ?? 0n]));
-  const txs = Array.from({ length: 1 + r.below(3) }, () => randomTx(r, env, nonces));
+  const txs = Array.from({ length: transactions ?? 1 + r.below(3) }, () => randomTx(r, env, nonces));
   return { env, world, txs };
 }
 

@@ -1,0 +1,108 @@
+/**
+ * Owns the glance at a transaction that planning takes: its gas limit, its target and the first words of its call,
+ * read without decoding the rest. Nothing here is trusted: what cannot be read is undefined, and no result depends on
+ * more of it than the gas limit, which is read from the bytes the engine reads it from.
+ */
+import { DEPOSIT_TYPE } from "../../protocol/transaction-codec.ts";
+import type { TxInput } from "../execution.ts";
+
+export type TxHint = {
+  /** Undefined when it cannot be read or is beyond 2^53. */
+  readonly gasLimit: number | undefined;
+  /** Fingerprint of the contract and function called; 0 for creations and plain transfers. */
+  readonly template: number;
+  /** Fingerprint of the target; 0 for creations. */
+  readonly target: number;
+  /** Fingerprints of the sender and of the first words of the call, each within the target; empty for plain transfers. */
+  readonly keys: readonly number[];
+  /** Fingerprint of the sender. */
+  readonly sender: number;
+  /** View of the target, for prefetching. */
+  readonly to: Uint8Array | undefined;
+};
+
+/** Words of a call that are looked at. */
+const WORDS_MAX = 3;
+const NO_KEYS: readonly number[] = [];
+
+/** Positions of gas limit, target and data in the list of fields, by type. */
+type Layout = readonly [gas: number, to: number, data: number];
+const LEGACY: Layout = [2, 3, 5];
+const LAYOUTS: Readonly<Record<number, Layout>> = {
+  1: [3, 4, 6],
+  2: [4, 5, 7],
+  3: [4, 5, 7],
+  4: [4, 5, 7],
+  [DEPOSIT_TYPE]: [5, 2, 7],
+};
+
+/** 32-bit mix of two fingerprints. */
+export function mixFingerprints(a: number, b: number): number {
+  let h = Math.imul(a ^ (b >>> 15) ^ (b << 17), 0x85ebca6b);
+  h = Math.imul(h ^ (h >>> 13) ^ b, 0xc2b2ae35);
+  return (h ^ (h >>> 16)) >>> 0 || 1;
+}
+
+/** Fingerprint of up to the last 16 bytes of a word or address. */
+export function fingerprint(bytes: Uint8Array, from = 0, to: number = bytes.length): number {
+  let h = 0x811c9dc5;
+  for (let i = Math.max(from, to - 16); i < to; i++) h = Math.imul(h ^ (bytes[i] as number), 0x01000193);
+  return (h ^ (h >>> 15)) >>> 0 || 1;
+}
+
+export function hintOf(tx: TxInput): TxHint {
+  const { raw } = tx;
+  const sender = fingerprint(tx.sender);
+  const unread: TxHint = { gasLimit: undefined, template: 0, target: 0, keys: NO_KEYS, sender, to: undefined };
+  const first = raw[0] ?? 0;
+  const layout = first >= 0xc0 ? LEGACY : LAYOUTS[first];
+  if (layout === undefined) return unread;
+  const list = header(raw, first >= 0xc0 ? 0 : 1);
+  if (list === undefined || !list.isList) return unread;
+  let at = list.from;
+  let gas: Item | undefined;
+  let target: Item | undefined;
+  let data: Item | undefined;
+  for (let field = 0; field <= layout[2]; field++) {
+    const item = header(raw, at);
+    if (item === undefined || item.to > list.to) return unread;
+    if (field === layout[0]) gas = item;
+    else if (field === layout[1]) target = item;
+    else if (field === layout[2]) data = item;
+    at = item.to;
+  }
+  if (gas === undefined || target === undefined || data === undefined || gas.isList || gas.to - gas.from > 6)
+    return unread;
+  let gasLimit = 0;
+  for (let i = gas.from; i < gas.to; i++) gasLimit = gasLimit * 256 + (raw[i] as number);
+  if (target.to - target.from !== 20) return { ...unread, gasLimit };
+  const to = raw.subarray(target.from, target.to);
+  const contract = fingerprint(to);
+  const size = data.to - data.from;
+  if (size === 0) return { ...unread, gasLimit, target: contract, to };
+  const template = mixFingerprints(contract, fingerprint(raw, data.from, data.from + Math.min(4, size)));
+  const keys = [mixFingerprints(contract, sender)];
+  for (let word = data.from + 4, n = 0; n < WORDS_MAX && word + 32 <= data.to; n++, word += 32)
+    keys.push(mixFingerprints(contract, fingerprint(raw, word, word + 32)));
+  return { gasLimit, template, target: contract, keys, sender, to };
+}
+
+type Item = { readonly isList: boolean; readonly from: number; readonly to: number };
+
+/** Bounds of the payload of the RLP item at `at`. */
+function header(bytes: Uint8Array, at: number): Item | undefined {
+  const prefix = bytes[at];
+  if (prefix === undefined) return undefined;
+  if (prefix < 0x80) return { isList: false, from: at, to: at + 1 };
+  const isList = prefix >= 0xc0;
+  let length = prefix - (isList ? 0xc0 : 0x80);
+  let from = at + 1;
+  if (length > 55) {
+    const end = from + length - 55;
+    if (length > 61) return undefined;
+    length = 0;
+    for (; from < end; from++) length = length * 256 + (bytes[from] ?? 0);
+  }
+  const to = from + length;
+  return to > bytes.length ? undefined : { isList, from, to };
+}
