@@ -17,6 +17,8 @@ export type TakeLimits = {
   /** What the open block has left; no transaction that may need more is taken. */
   readonly gasLeft: number;
   readonly sizeMaxBytes: number;
+  /** What each transaction counts for beside its own bytes. */
+  readonly txOverheadBytes: number;
   readonly baseFeeWei: bigint;
 };
 

@@ -75,7 +75,7 @@ function world(overrides: Parameters<typeof readConfig<typeof laneConfig>>[2] = 
   return { accounts, journal, open };
 }
 
-const LIMITS = { gasMax: 30_000_000, gasLeft: 60_000_000, sizeMaxBytes: 1 << 20, baseFeeWei: GWEI };
+const LIMITS = { gasMax: 30_000_000, gasLeft: 60_000_000, sizeMaxBytes: 1 << 20, txOverheadBytes: 0, baseFeeWei: GWEI };
 const nonces = (batch: { txs: readonly { raw: Uint8Array }[] }): number[] =>
   batch.txs.map((t) => Number(decodeSignedTransaction(t.raw).nonce));
 

@@ -315,10 +315,11 @@ export class Pool {
       if (gasLeft < 21_000n || sizeLeft <= 0) break;
       more = gas >= gasMax;
       if (more) break;
-      if (entry.tx.gasLimit > gasLeft || entry.tx.raw.length > sizeLeft) continue;
+      const sizeBytes = entry.tx.raw.length + limits.txOverheadBytes;
+      if (entry.tx.gasLimit > gasLeft || sizeBytes > sizeLeft) continue;
       gas += entry.tx.gasLimit;
       gasLeft -= entry.tx.gasLimit;
-      sizeLeft -= entry.tx.raw.length;
+      sizeLeft -= sizeBytes;
       const sender = this.#senders.get(entry.senderKey) as SenderState;
       assert(sender.nextNonce === entry.tx.nonce, "nonces of a sender are released in order");
       sender.waiting.delete(entry.tx.nonce);

@@ -175,6 +175,7 @@ export class Sequencer implements Service {
       log.info("order log replayed", { records: tail.length, head: sealer.head.header.number, term });
 
     const orderer = new Orderer(readConfig(ordererConfig, deps.env), {
+      chainId: genesis.chainId,
       l1: deps.l1,
       lane,
       orderLog: deps.orderLog,

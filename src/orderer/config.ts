@@ -21,10 +21,10 @@ export const ordererConfig = defineConfig("orderer", {
     help: "Most bytes of transactions one cut orders.",
   }),
   blockSizeMaxBytes: int("SHEAF_BLOCK_SIZE_MAX_BYTES", {
-    default: 720_000,
+    default: 4_194_304,
     min: 131_072,
-    max: 720_000,
-    help: "Most bytes of transactions in one block; a block of incompressible bytes must fit one segment of six blobs.",
+    max: 8_388_608,
+    help: "Most bytes of transactions in one block. Whatever it says, a block ends where it would not fit one segment of six blobs, compressed.",
   }),
   cutGasMax: int("SHEAF_CUT_GAS_MAX", {
     default: 30_000_000,

@@ -19,13 +19,16 @@ import type { L1Reader } from "../l1/l1.ts";
 import type { LaneApi } from "../lane/api.ts";
 import type { AppendLog } from "../log/log.ts";
 import { LogWriter } from "../log/log-writer.ts";
+import { BLOBS_PER_SEGMENT_MAX, blobPayloadMaxBytes } from "../protocol/blob-codec.ts";
 import type { Block } from "../protocol/block.ts";
 import { blockContextOf } from "../protocol/block-context.ts";
 import { type BlockContext, encodeOrderRecord, type LanePosition, type OrderedTx } from "../protocol/cut.ts";
+import { SEGMENT_TX_OVERHEAD_BYTES } from "../protocol/segment.ts";
 import type { SystemConfigValues } from "../protocol/system-config.ts";
 import { DEPOSIT_TYPE } from "../protocol/transaction-codec.ts";
 import type { SealedBlock, SealerApi } from "../sealer/api.ts";
 import type { OrdererApi, SafeChain } from "./api.ts";
+import { BlockSize } from "./block-size.ts";
 import type { OrdererConfig } from "./config.ts";
 import type { OrdererMetrics } from "./metrics.ts";
 import { OriginFeed } from "./origin-feed.ts";
@@ -42,6 +45,7 @@ export interface SealerDriver extends SealerApi {
 }
 
 export type OrdererDeps = {
+  readonly chainId: number;
   readonly l1: L1Reader;
   readonly lane: LaneApi;
   readonly orderLog: AppendLog;
@@ -73,8 +77,7 @@ export class Orderer implements Service, OrdererApi {
   #waitingFor: string | undefined = "not started";
   /** The open block is closed at once: it only walks to the next origin. */
   #walking = false;
-  /** Bytes of sequenced transactions in the open block: all of it must fit one segment. */
-  #openSizeBytes = 0;
+  readonly #openSize: BlockSize;
   /** The open block's context is not in the log yet. */
   #openUnlogged = false;
   #safeSeen: Uint8Array | undefined;
@@ -91,8 +94,12 @@ export class Orderer implements Service, OrdererApi {
         ? anchorOf(deps.sealer.head, deps.genesisConfig)
         : { origin: open.origin, systemConfig: open.systemConfig },
     );
-    for (const raw of deps.executor.pending()?.transactions ?? [])
-      if (raw[0] !== DEPOSIT_TYPE) this.#openSizeBytes += raw.length;
+    this.#openSize = new BlockSize({
+      chainId: deps.chainId,
+      segmentSizeMaxBytes: blobPayloadMaxBytes(BLOBS_PER_SEGMENT_MAX),
+      blockSizeMaxBytes: config.blockSizeMaxBytes,
+    });
+    for (const raw of deps.executor.pending()?.transactions ?? []) if (raw[0] !== DEPOSIT_TYPE) this.#openSize.add(raw);
     deps.metrics.maxDriftSeconds.set(deps.maxDriftSeconds);
     // L1 may come back; a failed append or execution leaves the log's end unknown: only a restart, which reads it, goes on.
     this.#steps = new Loop("orderer", () => this.#step(), {
@@ -155,7 +162,7 @@ export class Orderer implements Service, OrdererApi {
       if (context === undefined) return;
       await this.#deps.sealer.open(context);
       this.#openUnlogged = true;
-      this.#openSizeBytes = 0;
+      this.#openSize.reset();
     }
     await this.#cut();
     this.#waitingFor = undefined;
@@ -213,11 +220,12 @@ export class Orderer implements Service, OrdererApi {
         : lane.take({
             gasMax: this.#config.cutGasMax,
             gasLeft: executor.gasLeft(),
-            sizeMaxBytes: Math.min(this.#config.cutSizeMaxBytes, this.#config.blockSizeMaxBytes - this.#openSizeBytes),
+            sizeMaxBytes: Math.min(this.#config.cutSizeMaxBytes, this.#openSize.roomBytes()),
+            txOverheadBytes: SEGMENT_TX_OVERHEAD_BYTES,
             baseFeeWei: executor.pending()?.env.baseFeePerGasWei ?? 0n,
           });
     const count = batch?.txs.length ?? 0;
-    for (const tx of batch?.txs ?? []) this.#openSizeBytes += tx.raw.length;
+    for (const tx of batch?.txs ?? []) this.#openSize.add(tx.raw);
     const close = this.#walking || this.#nowMs() >= context.timestamp * 1_000;
     if (count === 0 && !close) return;
     // Execution and durability go on side by side; the seal and its news wait for both.

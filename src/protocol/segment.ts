@@ -23,6 +23,12 @@ export const SEGMENT_TRANSACTIONS_MAX = 262_144;
 /** More than six blobs carry, and than an L1 transaction takes as calldata. */
 export const SEGMENT_MAX_BYTES = 1024 * 1024;
 
+/**
+ * Most that a transaction takes in a segment beside its own bytes: its signature lies there as 64 bytes, of which RLP may
+ * have dropped all but two, and its fields have sizes of their own.
+ */
+export const SEGMENT_TX_OVERHEAD_BYTES = 80;
+
 /** Keeps an EIP-155 `v` a safe integer. */
 const CHAIN_ID_MAX = 2 ** 51;
 
@@ -133,6 +139,17 @@ export class SegmentEncoder {
     for (const raw of block.transactions) this.#columns.add(raw);
     this.#last = block;
     this.#count++;
+  }
+
+  /** Appends to the transactions of the newest block, which must be the only one. */
+  extendLast(transactions: readonly Uint8Array[]): void {
+    assert(this.#count === 1, "only a first block grows");
+    this.#undo = undefined;
+    const { timestamp } = this.#first;
+    for (const raw of transactions) this.#columns.add(raw);
+    this.#blocks.truncate(0);
+    this.#blocks.uvarint(timestamp);
+    this.#blocks.uvarint(this.#columns.count);
   }
 
   /** Takes the newest block back; only right after it was added, and never the first. */

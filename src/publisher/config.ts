@@ -44,7 +44,8 @@ export const publisherConfig = defineConfig("publisher", {
   }),
   brotliQuality: int("SHEAF_PUBLISHER_BROTLI_QUALITY", {
     default: 5,
-    min: 1,
+    // The orderer measures with 5 how much a block may hold: the block has to fit when it is posted.
+    min: 5,
     max: 11,
     help: "Brotli quality of segments; 5 is within 2% of 11 and 20 times faster.",
   }),
