@@ -11,7 +11,7 @@ const root = resolve(import.meta.dirname, "..");
 const src = join(root, "src");
 
 const ROLES =
-  "gateway lane orderer executor keyshard sealer publisher proposer verifier challenger prover relayer indexer control".split(
+  "gateway lane orderer executor keyshard sealer shadow publisher proposer verifier challenger prover relayer indexer control".split(
     " ",
   );
 const LAYERS: Record<string, number> = {

@@ -1,7 +1,7 @@
 /** `sheaf devnet` (what `npm start` runs): a whole network on this machine until Ctrl-C. */
 import { rmSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { type Command, InvalidArgumentError } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { buildStale } from "../devnet/build.ts";
 import { DEFAULT_PORTS, Devnet, type DevnetOptions, type Endpoints, writeJson } from "../devnet/devnet.ts";
 import type { CommandContext } from "./context.ts";
@@ -17,6 +17,7 @@ type Options = {
   l1BlockTime: number;
   sequencingWindow: number;
   challengePeriod: number;
+  shadow?: string;
   logLevel: NonNullable<DevnetOptions["logLevel"]>;
 };
 
@@ -50,6 +51,13 @@ export function addDevnetCommand(program: Command, context: CommandContext): voi
       integer(1, 604_800),
       12,
     )
+    .addOption(
+      new Option("--shadow <mode>", "check every block with the second engine (SHEAF_SHADOW)").choices([
+        "off",
+        "advisory",
+        "required",
+      ]),
+    )
     .option(
       "--log-level <level>",
       "debug, info, warn, error or silent; logs go to devnet.log in the data folder",
@@ -82,7 +90,7 @@ async function runDevnet(options: Options, context: CommandContext): Promise<voi
     sequencingWindow: options.sequencingWindow,
     challengePeriodSeconds: options.challengePeriod,
     logLevel: options.logLevel,
-    env: context.env,
+    env: options.shadow === undefined ? context.env : { ...context.env, SHEAF_SHADOW: options.shadow },
     onProgress: (step) => progress.step(step),
   });
   try {

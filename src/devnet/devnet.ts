@@ -18,7 +18,7 @@ import { inboxAbi } from "../l1/abi/inbox.ts";
 import { Anvil, anvilBinary, freePort } from "../l1/anvil.ts";
 import { type Deployer, deployClusters, deployNetwork } from "../l1/deploy.ts";
 import { JsonRpcClient } from "../l1/json-rpc.ts";
-import { ClusterNode } from "../node/cluster-node.ts";
+import { ClusterNode, type ClusterNodeOptions } from "../node/cluster-node.ts";
 import type { ClusterContracts, Genesis } from "../protocol/genesis.ts";
 import { encodeGenesis } from "../protocol/genesis-codec.ts";
 import { HealthServer } from "../rpc/health-server.ts";
@@ -65,6 +65,7 @@ export type DevnetOptions = {
   readonly logLevel?: LogLevel;
   /** Environment settings are read from. */
   readonly env?: Readonly<Record<string, string | undefined>>;
+  readonly createEngine?: ClusterNodeOptions["createEngine"];
   readonly onProgress?: (step: string) => void;
   readonly clock?: Clock;
 };
@@ -198,6 +199,7 @@ export class Devnet {
         ports: { rpc: at(ports.cluster, i), verifierRpc: at(ports.verifier, i) },
         keys: { poster: keys.poster.privateKey, proposer: keys.proposer.privateKey },
         env: { ...DEVNET_SETTINGS, ...options.env },
+        createEngine: options.createEngine,
         log: log.child({ rollup: "devnet", cluster: c.name }),
         metrics: metrics.withLabels({ rollup: "devnet", cluster: c.name }),
         clock,

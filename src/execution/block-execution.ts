@@ -23,7 +23,16 @@ import type { Receipt } from "../protocol/receipt.ts";
 import { encodeReceipt } from "../protocol/receipt-codec.ts";
 import { emptyWrites, mergeWrites, type StateWrites } from "../protocol/state-writes.ts";
 import { DEPOSIT_TYPE, decodeTransaction } from "../protocol/transaction-codec.ts";
-import type { BlockEnv, CallResult, Engine, IncludedResult, SkipReason, StateReader, TxInput } from "./execution.ts";
+import type {
+  BlockEnv,
+  CallResult,
+  Engine,
+  IncludedResult,
+  SkipReason,
+  StateReader,
+  TxInput,
+  TxResult,
+} from "./execution.ts";
 import { OverlayReader } from "./overlay.ts";
 
 /** sha256 of nothing: there are no execution requests (EIP-7685). */
@@ -61,6 +70,14 @@ export type FinishedBlock<P> = {
   readonly accessList: Uint8Array | undefined;
 };
 
+/** Follows the execution of a block beside it: a second engine that checks the first. */
+export type ExecutionObserver = {
+  /** What the engine reads through instead of the block's `state`; the same values. */
+  readonly reads: StateReader;
+  /** After each batch, deposits too, in order. */
+  executed(inputs: readonly TxInput[], results: readonly TxResult[]): void;
+};
+
 export type BlockInput = {
   readonly chain: ChainParameters;
   readonly parent: ParentBlock;
@@ -70,6 +87,7 @@ export type BlockInput = {
   readonly engine: Engine;
   /** Whether {@link FinishedBlock.accessList} is wanted. */
   readonly withAccessList?: boolean;
+  readonly observer?: ExecutionObserver | undefined;
 };
 
 export class BlockExecution {
@@ -80,6 +98,9 @@ export class BlockExecution {
   readonly #l1Fee: L1FeeParameters;
   readonly #writes = emptyWrites();
   readonly #state: OverlayReader;
+  readonly #observer: ExecutionObserver | undefined;
+  /** What the engine reads: `#state`, through the observer when there is one. */
+  readonly #engineState: OverlayReader;
   readonly #transactions: Uint8Array[] = [];
   readonly #senders: Uint8Array[] = [];
   readonly #receipts: Receipt[] = [];
@@ -101,6 +122,8 @@ export class BlockExecution {
     this.#l1Fee = l1FeeParametersOf(origin, systemConfig);
     this.#accessList = p.withAccessList === true ? new AccessListBuilder() : undefined;
     this.#state = new OverlayReader(p.state, this.#writes);
+    this.#observer = p.observer;
+    this.#engineState = p.observer === undefined ? this.#state : new OverlayReader(p.observer.reads, this.#writes);
     this.env = {
       chainId: chain.chainId,
       number: parent.header.number + 1,
@@ -190,8 +213,9 @@ export class BlockExecution {
     assert(!this.#busy, "batches of a block run one after the other");
     if (inputs.length === 0) return [];
     this.#busy = true;
-    const results = await this.#engine.executeBatch(this.env, inputs, this.#state, this.gasLeft);
+    const results = await this.#engine.executeBatch(this.env, inputs, this.#engineState, this.gasLeft);
     assert(results.length === inputs.length, "the engine answers for every transaction");
+    this.#observer?.executed(inputs, results);
     // Engines that carry state through a batch know its net effect without a look at each transaction's.
     if (results.writes !== undefined) mergeWrites(this.#writes, results.writes);
     const applied = results.map((result, i): AppliedTx => {
@@ -232,7 +256,7 @@ export class BlockExecution {
 
   /** EIP-4788 and EIP-2935: a call that costs nothing and must succeed; nothing happens where there is no contract. */
   async #systemCall(to: Uint8Array, data: Uint8Array): Promise<void> {
-    const codeHash = this.#state.account(to)?.codeHash;
+    const codeHash = this.#engineState.account(to)?.codeHash;
     if (codeHash === undefined || bytesEqual(codeHash, EMPTY_CODE_HASH)) return;
     const result = await this.#engine.call(
       this.env,
@@ -245,7 +269,7 @@ export class BlockExecution {
         gasPriceWei: 0n,
         intrinsicGas: false,
       },
-      this.#state,
+      this.#engineState,
     );
     assert(result.status === "success", "a system call succeeds");
     if (this.#accessList !== undefined) this.#recordSystemCall(this.#accessList, result);

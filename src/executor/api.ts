@@ -30,7 +30,7 @@ export interface ExecutorApi {
   pending(): PendingBlock | undefined;
   /** Gas the open block can still take. */
   gasLeft(): number;
-  /** Ends the open block: roots and header. */
+  /** Ends the open block: roots and header. @throws {ShadowError} when a shadow has the last word and does not agree */
   finish(): Promise<FinishedBlock>;
   /** Forgets the open block. */
   abandon(): void;

@@ -9,6 +9,7 @@ import type { Engine, TxResult } from "../execution/execution.ts";
 import type { KeyShardApi } from "../keyshard/api.ts";
 import type { BlockContext, OrderedTx } from "../protocol/cut.ts";
 import type { PendingBlock } from "../rpc/chain-view.ts";
+import type { ShadowApi } from "../shadow/api.ts";
 import type { ExecutorApi, FinishedBlock } from "./api.ts";
 import type { ExecutorMetrics } from "./metrics.ts";
 
@@ -18,6 +19,8 @@ export type ExecutorDeps = {
   readonly chain: ChainParameters;
   /** Whether blocks come with their access list. */
   readonly withAccessLists: boolean;
+  /** Runs every block a second time, beside this. */
+  readonly shadow?: ShadowApi | undefined;
   readonly clock: Clock;
   readonly metrics: ExecutorMetrics;
 };
@@ -32,15 +35,17 @@ export class Executor implements ExecutorApi {
 
   async open(context: BlockContext, parent: ParentBlock): Promise<void> {
     assert(this.#open === undefined, "one block is open at a time");
-    const { engine, keyshard, chain, withAccessLists } = this.#deps;
+    const { engine, keyshard, chain, withAccessLists, shadow } = this.#deps;
     assert(keyshard.head === parent.header.number, "the state is that of the parent");
+    const state = keyshard.reader();
     const execution = await BlockExecution.begin({
       chain,
       parent,
       attributes: context,
-      state: keyshard.reader(),
+      state,
       engine,
       withAccessList: withAccessLists,
+      observer: shadow?.open(context, parent, state),
     });
     this.#open = { execution, parent };
   }
@@ -75,11 +80,14 @@ export class Executor implements ExecutorApi {
 
   async finish(): Promise<FinishedBlock> {
     const { execution } = this.#required();
-    return Promise.resolve(execution.finish((writes) => this.#deps.keyshard.prepare(writes)));
+    const finished = execution.finish((writes) => this.#deps.keyshard.prepare(writes));
+    await this.#deps.shadow?.finish(finished);
+    return finished;
   }
 
   abandon(): void {
     this.#open = undefined;
+    this.#deps.shadow?.abandon();
   }
 
   #required(): { execution: BlockExecution; parent: ParentBlock } {

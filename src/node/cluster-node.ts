@@ -2,6 +2,7 @@
  * Owns one node of a cluster with all roles in it: picks the adapters (L1 over JSON-RPC, LMDB, file logs, blobs), joins
  * the roles and closes everything in reverse order. Reading this file shows what a node is made of.
  */
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { bytesEqual, toHex } from "../base/bytes.ts";
 import type { Clock } from "../base/clock.ts";
@@ -15,6 +16,7 @@ import { BlobWriter } from "../da/blob.ts";
 import { BlobArchive } from "../da/blob-archive.ts";
 import { BlobSources } from "../da/blob-sources.ts";
 import { CalldataWriter } from "../da/calldata.ts";
+import { createEngine, engineConfig, otherEngine } from "../execution/engines.ts";
 import { gatewayConfig } from "../gateway/config.ts";
 import { Gateway } from "../gateway/gateway.ts";
 import { SenderRecovery } from "../gateway/sender-recovery.ts";
@@ -36,12 +38,16 @@ import { publisherMetrics } from "../publisher/metrics.ts";
 import { Publisher } from "../publisher/publisher.ts";
 import { rpcConfig } from "../rpc/config.ts";
 import { RpcServer } from "../rpc/server.ts";
+import type { ShadowReport } from "../shadow/api.ts";
+import { shadowConfig } from "../shadow/config.ts";
+import { shadowMetrics } from "../shadow/metrics.ts";
+import { Shadow } from "../shadow/shadow.ts";
 import { LmdbState } from "../state/lmdb-state.ts";
 import { storeConfig } from "../store/config.ts";
 import { Database } from "../store/database.ts";
 import { LmdbChainStore } from "../store/lmdb-chain-store.ts";
 import type { Verifier } from "../verifier/verifier.ts";
-import { createEngine, engineConfig } from "./engines.ts";
+
 import { rollupView } from "./rollup-view.ts";
 import { Sequencer } from "./sequencer.ts";
 import { VerifierNode } from "./verifier-node.ts";
@@ -64,6 +70,8 @@ export type ClusterNodeOptions = {
   readonly ports: { readonly rpc: number; readonly verifierRpc: number };
   readonly keys: { readonly poster: Uint8Array; readonly proposer: Uint8Array };
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** Opens the sequencer's and the verifier's engine. */
+  readonly createEngine?: typeof createEngine | undefined;
   readonly log: Log;
   /** With the labels rollup and cluster bound. */
   readonly metrics: Metrics;
@@ -122,7 +130,8 @@ export class ClusterNode implements Service {
       log: log.child({ role: "l1" }),
       clock,
     });
-    const engine = await createEngine(readConfig(engineConfig, env).engine);
+    const engineName = readConfig(engineConfig, env).engine;
+    const engine = await (options.createEngine ?? createEngine)(engineName);
     close.add("engine", () => engine.close());
     const archive = new BlobArchive(join(dataDir, "blobs"));
     const beacon = new BeaconBlobs({ url: options.l1.beaconUrl });
@@ -167,6 +176,22 @@ export class ClusterNode implements Service {
       safe: agreed(verifier.safeHead()?.number ?? 0, derived.chain, chain),
       finalized: agreed(verifier.finalizedHead().number, derived.chain, chain),
     });
+    const { mode, lagGasMax } = readConfig(shadowConfig, env);
+    const shadow =
+      mode === "off"
+        ? undefined
+        : new Shadow({
+            mode,
+            lagGasMax,
+            engine: engineName,
+            shadowEngine: otherEngine(engineName),
+            chain: genesis,
+            log: log.child({ role: "shadow" }),
+            metrics: shadowMetrics(metrics.withLabels({ role: "shadow" })),
+            clock,
+            onReport: (report) => writeReport(join(dataDir, "shadow"), report, log),
+          });
+    if (shadow !== undefined) close.add("shadow", () => shadow.close());
     const sequencer = await Sequencer.open({
       genesis,
       genesisOrigin: published.origin,
@@ -174,6 +199,7 @@ export class ClusterNode implements Service {
       chain,
       state,
       engine,
+      shadow,
       orderLog,
       laneLog,
       l1,
@@ -316,6 +342,16 @@ export class ClusterNode implements Service {
 
   close(): Promise<void> {
     return this.#close.close();
+  }
+}
+
+/** Keeps what the shadow found for the people who look into it; it is in the log too. */
+function writeReport(folder: string, report: ShadowReport, log: Log): void {
+  try {
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, `block-${report.blockNumber}.json`), `${JSON.stringify(report, null, 2)}\n`);
+  } catch (err) {
+    log.error("the shadow's report could not be written", { err });
   }
 }
 

@@ -3,11 +3,14 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { fromHex, toHex, toHexKey } from "../base/bytes.ts";
+import { bytesEqual, fromHex, toHex, toHexKey } from "../base/bytes.ts";
 import { systemClock } from "../base/clock.ts";
+import { hasCode } from "../base/error.ts";
 import { silentLog } from "../base/log.ts";
 import { Metrics } from "../base/metrics.ts";
 import { EthereumjsEngine } from "../execution/ethereumjs-engine.ts";
+import type { Engine } from "../execution/execution.ts";
+import { faultyEngine } from "../execution/testing/faulty-engine.ts";
 import { MemoryL1 } from "../l1/memory-l1.ts";
 import { MemoryLog } from "../log/memory-log.ts";
 import type { Block } from "../protocol/block.ts";
@@ -17,6 +20,9 @@ import { L1_BLOCK } from "../protocol/predeploys.ts";
 import { recoverSender } from "../protocol/sender.ts";
 import { signTransaction } from "../protocol/transaction-codec.ts";
 import type { PooledTransaction } from "../rpc/chain-view.ts";
+import type { ShadowReport } from "../shadow/api.ts";
+import { shadowMetrics } from "../shadow/metrics.ts";
+import { Shadow } from "../shadow/shadow.ts";
 import { MemoryState } from "../state/memory-state.ts";
 import { Database } from "../store/database.ts";
 import { MemoryChainStore } from "../store/memory-chain-store.ts";
@@ -94,14 +100,15 @@ class World {
     };
   }
 
-  open(): Promise<Sequencer> {
+  open(p: { engine?: Engine; shadow?: Shadow } = {}): Promise<Sequencer> {
     return Sequencer.open({
       genesis: this.genesis,
       genesisOrigin: this.genesisOrigin,
       database: this.database,
       chain: this.chain,
       state: this.state,
-      engine: new EthereumjsEngine(),
+      engine: p.engine ?? new EthereumjsEngine(),
+      shadow: p.shadow,
       orderLog: this.orderLog,
       laneLog: this.laneLog,
       l1: this.l1,
@@ -231,4 +238,68 @@ test("a derived chain that differs is adopted", async () => {
   assert.equal(a.state.reader().account(address(0xaa))?.balanceWei, 10n);
   a.close();
   b.close();
+});
+
+test("a block the shadow vetoes is not confirmed, the sequencer halts, and the right engine goes on from the logs", async () => {
+  const w = new World();
+  const reports: ShadowReport[] = [];
+  const shadow = (): Shadow =>
+    new Shadow({
+      mode: "required",
+      lagGasMax: 30_000_000,
+      engine: "ethereumjs",
+      shadowEngine: "wasm",
+      chain: w.genesis,
+      log: silentLog,
+      metrics: shadowMetrics(new Metrics()),
+      clock: systemClock,
+      onReport: (report) => reports.push(report),
+    });
+  const first = shadow();
+  const bad = transfer(1, 0, 13n);
+  const right = new EthereumjsEngine();
+  const s = await w.open({
+    engine: faultyEngine(right, "balance", (tx) => bytesEqual(tx.raw, bad.tx.raw)),
+    shadow: first,
+  });
+  const confirmed: string[] = [];
+  s.sealer.subscribe({ confirmed: (list) => confirmed.push(...list.map(toHex)) });
+  const good = transfer(0, 0);
+  const later = transfer(2, 0);
+  let head = 0;
+  await running(s, async () => {
+    await s.lane.submit([good]);
+    await until("the good one is sealed", () => w.chain.transaction(good.tx.hash) !== undefined);
+    await s.lane.submit([bad]);
+    await until("halted", () => s.notReady()?.includes("SHADOW_VETOED") === true);
+    head = w.chain.head;
+    assert.equal(w.chain.transaction(bad.tx.hash), undefined);
+    assert.ok(confirmed.includes(toHex(good.tx.hash)) && !confirmed.includes(toHex(bad.tx.hash)));
+    assert.equal(s.view.pending(), undefined, "what was vetoed is not shown as pending");
+    assert.equal(reports[0]?.transactionHash, toHex(bad.tx.hash));
+    assert.ok((await s.lane.submit([later]))[0]?.accepted, "what comes in is kept");
+  });
+  assert.equal(w.chain.head, head, "no block is built any more");
+  await first.close();
+  const before = hashes(w);
+
+  const again = shadow();
+  await assert.rejects(
+    w.open({ engine: faultyEngine(right, "balance", (tx) => bytesEqual(tx.raw, bad.tx.raw)), shadow: again }),
+    (error) => hasCode(error, "SHADOW_VETOED"),
+    "the same engine is stopped again, in replay",
+  );
+  await again.close();
+  assert.deepEqual(hashes(w), before);
+
+  const last = shadow();
+  const resumed = await w.open({ engine: right, shadow: last });
+  assert.ok(w.chain.transaction(bad.tx.hash) !== undefined, "executed again, from the order log");
+  await running(resumed, async () => {
+    await until("what waited is sealed", () => w.chain.transaction(later.tx.hash) !== undefined);
+  });
+  await last.close();
+  assert.deepEqual(hashes(w).slice(0, before.length), before);
+  assert.equal(w.state.reader().account(address(0xaa))?.balanceWei, 15n);
+  w.close();
 });

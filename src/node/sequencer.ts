@@ -37,6 +37,7 @@ import type { ChainEvents, ChainView } from "../rpc/chain-view.ts";
 import { StoredChain } from "../rpc/stored-chain.ts";
 import { sealerMetrics } from "../sealer/metrics.ts";
 import { Sealer } from "../sealer/sealer.ts";
+import type { ShadowApi } from "../shadow/api.ts";
 import type { StateStore } from "../state/state.ts";
 import type { ChainStore } from "../store/chain-store.ts";
 import type { Database } from "../store/database.ts";
@@ -49,6 +50,8 @@ export type SequencerDeps = {
   readonly chain: ChainStore;
   readonly state: StateStore;
   readonly engine: Engine;
+  /** Checks every block with another engine. */
+  readonly shadow?: ShadowApi | undefined;
   readonly orderLog: AppendLog;
   readonly laneLog: AppendLog;
   readonly l1: L1Reader;
@@ -96,6 +99,7 @@ export class Sequencer implements Service {
       keyshard,
       chain: genesis,
       withAccessLists: chain.accessListBlocks > 0,
+      shadow: deps.shadow,
       clock,
       metrics: executorMetrics(metrics.withLabels({ role: "executor" })),
     });
@@ -104,6 +108,7 @@ export class Sequencer implements Service {
       chain,
       keyshard,
       executor,
+      confirms: deps.shadow?.mode === "required" ? "block" : "cut",
       orderLog: deps.orderLog,
       log: log.child({ role: "sealer" }),
       clock,
@@ -186,6 +191,7 @@ export class Sequencer implements Service {
       contracts: { portal: genesis.contracts.portal, systemConfig: genesis.contracts.systemConfig },
       maxDriftSeconds: genesis.maxDriftSeconds,
       genesisConfig: genesis.systemConfig,
+      gasRoom: deps.shadow === undefined ? undefined : () => deps.shadow?.gasRoom() ?? 0,
       log: log.child({ role: "orderer" }),
       clock,
       metrics: ordererMetrics(metrics.withLabels({ role: "orderer" })),

@@ -5,12 +5,13 @@
  * Invariants: timestamps and origins keep the rules of decision 0002; nothing executed is shown as sealed before its
  * record is durable; the sequenced chain never contradicts the chain derived from L1: where they differ the derived
  * chain is adopted, and where L1 took an origin back, the blocks on it are rewound.
+ * When the shadow does not agree on a block it stops for good and says why: others go on, a restart executes it again.
  * On an L1 fault it goes on with the origin it has until the drift limit, then stops building and says so.
  */
 import { assert } from "../base/assert.ts";
 import { bytesEqual, toHex } from "../base/bytes.ts";
 import type { Clock } from "../base/clock.ts";
-import { type CodedError, isRetryable } from "../base/error.ts";
+import { CodedError, isRetryable } from "../base/error.ts";
 import type { Log } from "../base/log.ts";
 import { Loop } from "../base/loop.ts";
 import { runAll, type Service } from "../base/service.ts";
@@ -57,6 +58,8 @@ export type OrdererDeps = {
   readonly maxDriftSeconds: number;
   /** Parameters in force at genesis. */
   readonly genesisConfig: SystemConfigValues;
+  /** Gas that may be executed now; what checks the execution may want a pause. */
+  readonly gasRoom?: (() => number) | undefined;
   readonly log: Log;
   readonly clock: Clock;
   readonly metrics: OrdererMetrics;
@@ -82,6 +85,8 @@ export class Orderer implements Service, OrdererApi {
   #openUnlogged = false;
   #safeSeen: Uint8Array | undefined;
   #l1AheadMs = 0;
+  /** Why it stopped for good. */
+  #halted: string | undefined;
 
   constructor(config: OrdererConfig, deps: OrdererDeps) {
     this.#config = config;
@@ -102,7 +107,7 @@ export class Orderer implements Service, OrdererApi {
     for (const raw of deps.executor.pending()?.transactions ?? []) if (raw[0] !== DEPOSIT_TYPE) this.#openSize.add(raw);
     deps.metrics.maxDriftSeconds.set(deps.maxDriftSeconds);
     // L1 may come back; a failed append or execution leaves the log's end unknown: only a restart, which reads it, goes on.
-    this.#steps = new Loop("orderer", () => this.#step(), {
+    this.#steps = new Loop("orderer", () => this.#stepUnlessHalted(), {
       everyMs: config.cutIntervalMs,
       log: deps.log,
       clock: deps.clock,
@@ -117,7 +122,7 @@ export class Orderer implements Service, OrdererApi {
   }
 
   notReady(): string | undefined {
-    return this.#waitingFor;
+    return this.#halted ?? this.#waitingFor;
   }
 
   /** Looks at L1 now instead of at the next poll. */
@@ -148,6 +153,18 @@ export class Orderer implements Service, OrdererApi {
 
   #nowMs(): number {
     return this.#deps.clock.nowMs() + this.#l1AheadMs;
+  }
+
+  async #stepUnlessHalted(): Promise<void> {
+    if (this.#halted !== undefined) return;
+    try {
+      await this.#step();
+    } catch (error) {
+      if (!(error instanceof CodedError) || error.name !== "ShadowError") throw error;
+      this.#halted = `halted, ${error.message}`;
+      this.#deps.metrics.active.set(0);
+      this.#deps.log.error("the sequencer halts", { err: error });
+    }
   }
 
   async #step(): Promise<void> {
@@ -213,12 +230,13 @@ export class Orderer implements Service, OrdererApi {
     const startMs = clock.nowMs();
     const safe = this.#deps.safeChain.safeHead();
     const backlog = sealer.head.header.number - (safe?.number ?? 0);
-    const throttled = backlog > this.#config.unpostedBlocksMax;
+    const gasRoom = this.#deps.gasRoom?.() ?? Number.POSITIVE_INFINITY;
+    const throttled = backlog > this.#config.unpostedBlocksMax || gasRoom <= 0;
     const batch =
       throttled || this.#walking
         ? undefined
         : lane.take({
-            gasMax: this.#config.cutGasMax,
+            gasMax: Math.min(this.#config.cutGasMax, gasRoom),
             gasLeft: executor.gasLeft(),
             sizeMaxBytes: Math.min(this.#config.cutSizeMaxBytes, this.#openSize.roomBytes()),
             txOverheadBytes: SEGMENT_TX_OVERHEAD_BYTES,

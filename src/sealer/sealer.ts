@@ -3,14 +3,15 @@
  * it changes in one database transaction, together with the position of the order log it came from.
  * Invariant: the sealed chain is a pure function of the order log and the lane logs; block n+1 builds on block n; a
  * restart at any point replays from the stored position to the same blocks.
- * On failure nothing is half stored; a diverging replay is a bug and stops the process.
+ * On failure nothing is half stored; a diverging replay is a bug and stops the process. A block that the shadow vetoes is
+ * neither confirmed nor stored, and the next start executes it again.
  */
 import { assert } from "../base/assert.ts";
 import { Reader, Writer } from "../base/binary.ts";
 import { toHex } from "../base/bytes.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
-import type { ExecutorApi } from "../executor/api.ts";
+import type { ExecutorApi, FinishedBlock } from "../executor/api.ts";
 import type { KeyShardApi } from "../keyshard/api.ts";
 import type { LaneApi, Settlement } from "../lane/api.ts";
 import type { AppendLog } from "../log/log.ts";
@@ -35,6 +36,8 @@ export type SealerDeps = {
   readonly chain: ChainStore;
   readonly keyshard: KeyShardApi;
   readonly executor: ExecutorApi;
+  /** "block": nothing is confirmed before its whole block is executed and checked. */
+  readonly confirms: "cut" | "block";
   readonly orderLog: AppendLog;
   readonly log: Log;
   readonly clock: Clock;
@@ -141,8 +144,12 @@ export class Sealer implements SealerApi {
     this.#executedLanes.set(position.lane, position.seq);
   }
 
-  /** What was executed so far is durable in the order: tells everybody. */
+  /** What was executed so far is durable in the order. */
   confirm(): void {
+    if (this.#deps.confirms === "cut") this.#confirm();
+  }
+
+  #confirm(): void {
     const hashes = this.#unconfirmed;
     if (hashes.length === 0) return;
     this.#unconfirmed = [];
@@ -151,9 +158,9 @@ export class Sealer implements SealerApi {
 
   /** Seals the open block; `seq` is the order record that closes it and must be durable. */
   async close(seq: number): Promise<SealedBlock> {
-    this.confirm();
     const startMs = this.#deps.clock.nowMs();
-    const { block, receipts, prepared, writes, accessList } = await this.#deps.executor.finish();
+    const { block, receipts, prepared, writes, accessList } = await this.#finish();
+    this.#confirm();
     assert(block.header.number === this.#openContext?.number, "the finished block is the open one");
     const position: SealPosition = {
       orderSeq: seq,
@@ -178,6 +185,17 @@ export class Sealer implements SealerApi {
     if (block.header.number % TRIM_EVERY_BLOCKS === 0) await this.#trim(position);
     for (const listener of this.#listeners) listener.sealed?.(sealed);
     return sealed;
+  }
+
+  async #finish(): Promise<FinishedBlock> {
+    try {
+      return await this.#deps.executor.finish();
+    } catch (error) {
+      // Nobody may see as pending what is not going to be.
+      this.#deps.executor.abandon();
+      this.#unconfirmed = [];
+      throw error;
+    }
   }
 
   /** Lets the logs drop what the blocks before the last mark needed; the newest ones stay as a second copy. */

@@ -1,8 +1,8 @@
 /** Owns the choice of execution engine: by name, one table. The first one is the default. */
 import { type ConfigOf, defineConfig, oneOf } from "../base/config.ts";
-import { EthereumjsEngine } from "../execution/ethereumjs-engine.ts";
-import type { Engine } from "../execution/execution.ts";
-import { WasmEngine } from "../execution/wasm/wasm.ts";
+import { EthereumjsEngine } from "./ethereumjs-engine.ts";
+import type { Engine } from "./execution.ts";
+import { WasmEngine } from "./wasm/wasm.ts";
 
 export const ENGINES = ["wasm", "ethereumjs"] as const;
 export type EngineName = (typeof ENGINES)[number];
@@ -20,6 +20,11 @@ const FACTORIES: Readonly<Record<EngineName, () => Promise<Engine>>> = {
   wasm: () => WasmEngine.create(),
   ethereumjs: () => Promise.resolve(new EthereumjsEngine()),
 };
+
+/** The engine that checks the one of this name. */
+export function otherEngine(name: EngineName): EngineName {
+  return name === "wasm" ? "ethereumjs" : "wasm";
+}
 
 /** Opens the engine of this name. */
 export function createEngine(name: EngineName): Promise<Engine> {
