@@ -16,6 +16,7 @@ import { TimeLimit } from "./ethereumjs-time-limit.ts";
 import type { BlockEnv, Fork, StateReader } from "./execution.ts";
 import type { JournaledState } from "./journaled-state.ts";
 import { keepJumpAnalysis } from "./jump-analysis.ts";
+import { keepRevertData } from "./reverted-creation.ts";
 
 const HARDFORKS: Readonly<Record<Fork, Hardfork>> = {
   london: Hardfork.London,
@@ -133,6 +134,7 @@ export class EthereumjsMachines {
     }
     const evm = await createEVM({ common });
     await keepJumpAnalysis(evm);
+    keepRevertData(evm);
     return new EthereumjsMachine(key, evm);
   }
 
