@@ -20,7 +20,9 @@ const STEP_BACK = `try {
  */
 export function startWorker(
   entry: URL,
-  options: Pick<WorkerOptions, "workerData" | "name" | "transferList"> & { readonly background?: boolean } = {},
+  options: Pick<WorkerOptions, "workerData" | "name" | "transferList" | "resourceLimits"> & {
+    readonly background?: boolean;
+  } = {},
 ): Worker {
   const hooks = import.meta.resolve("tsx/esm/api");
   const bootstrap = `${options.background === true ? STEP_BACK : ""};import(${JSON.stringify(hooks)}).then((tsx) => { tsx.register(); return import(${JSON.stringify(entry.href)}); });`;

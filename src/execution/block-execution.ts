@@ -17,8 +17,8 @@ import type { Genesis } from "../protocol/genesis.ts";
 import { headerHash } from "../protocol/header-codec.ts";
 import { l1AttributesTransaction } from "../protocol/l1-attributes.ts";
 import { type L1FeeParameters, l1DataFeeWei, l1FeeParametersOf } from "../protocol/l1-fee.ts";
-import { EMPTY_CODE_HASH, EMPTY_OMMERS_HASH, EMPTY_TRIE_ROOT, orderedTrieRoot } from "../protocol/ordered-trie.ts";
-import { BEACON_ROOTS, HISTORY_STORAGE, SEQUENCER_FEE_VAULT, SYSTEM_ADDRESS } from "../protocol/predeploys.ts";
+import { EMPTY_OMMERS_HASH, EMPTY_TRIE_ROOT, orderedTrieRoot } from "../protocol/ordered-trie.ts";
+import { SEQUENCER_FEE_VAULT, SYSTEM_ADDRESS } from "../protocol/predeploys.ts";
 import type { Receipt } from "../protocol/receipt.ts";
 import { encodeReceipt } from "../protocol/receipt-codec.ts";
 import { emptyWrites, mergeWrites, type StateWrites } from "../protocol/state-writes.ts";
@@ -34,10 +34,10 @@ import type {
   TxResult,
 } from "./execution.ts";
 import { OverlayReader } from "./overlay.ts";
+import { runSystemCalls } from "./system-calls.ts";
 
 /** sha256 of nothing: there are no execution requests (EIP-7685). */
 const EMPTY_REQUESTS_HASH = fromHex("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
-const SYSTEM_CALL_GAS = 30_000_000;
 /** No blobs are carried here, so the blob base fee stays at its minimum (EIP-4844). */
 const BLOB_BASE_FEE_WEI = 1n;
 
@@ -145,8 +145,12 @@ export class BlockExecution {
   static async begin(p: BlockInput): Promise<BlockExecution> {
     checkAttributes(p);
     const execution = new BlockExecution(p);
-    await execution.#systemCall(BEACON_ROOTS, p.attributes.origin.parentBeaconBlockRoot);
-    await execution.#systemCall(HISTORY_STORAGE, p.parent.hash);
+    const { parentBeaconBlockRoot } = p.attributes.origin;
+    const parents = { parentBeaconBlockRoot, parentHash: p.parent.hash };
+    await runSystemCalls(p.engine, execution.env, execution.#engineState, parents, (result) => {
+      if (execution.#accessList !== undefined) execution.#recordSystemCall(execution.#accessList, result);
+      mergeWrites(execution.#writes, result.writes);
+    });
     const { attributes } = p;
     const deposits = [
       l1AttributesTransaction({
@@ -252,28 +256,6 @@ export class BlockExecution {
     if (this.#accessList !== undefined) this.#results.push(result);
     const index = this.#receipts.push(receipt) - 1;
     return { included: true, index, receipt, result };
-  }
-
-  /** EIP-4788 and EIP-2935: a call that costs nothing and must succeed; nothing happens where there is no contract. */
-  async #systemCall(to: Uint8Array, data: Uint8Array): Promise<void> {
-    const codeHash = this.#engineState.account(to)?.codeHash;
-    if (codeHash === undefined || bytesEqual(codeHash, EMPTY_CODE_HASH)) return;
-    const result = await this.#engine.call(
-      this.env,
-      {
-        from: SYSTEM_ADDRESS,
-        to,
-        data,
-        valueWei: 0n,
-        gasLimit: SYSTEM_CALL_GAS,
-        gasPriceWei: 0n,
-        intrinsicGas: false,
-      },
-      this.#engineState,
-    );
-    assert(result.status === "success", "a system call succeeds");
-    if (this.#accessList !== undefined) this.#recordSystemCall(this.#accessList, result);
-    mergeWrites(this.#writes, result.writes);
   }
 
   /** Part 0 of the access list. The system address is only the name of the caller. */

@@ -35,7 +35,7 @@ const BLOCK_OVERRIDES = optional("blockOverrides", blockOverrides, undefined);
  * Runs `body` on one version of the state. A pending state that moved under a longer execution would mix versions, so
  * that is run again on the newer one, and on the newest sealed block when it keeps moving.
  */
-async function onOneVersion<T>(
+export async function onOneVersion<T>(
   s: Services,
   ref: BlockRef,
   args: CallArgs,
@@ -61,7 +61,8 @@ async function onOneVersion<T>(
   }
 }
 
-function gasOf(s: Services, args: CallArgs): number {
+/** What a call may use: what it asks for, within the limit. */
+export function gasOf(s: Services, args: CallArgs): number {
   return Math.min(args.gas ?? s.config.callGasMax, s.config.callGasMax);
 }
 

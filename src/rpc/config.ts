@@ -69,6 +69,24 @@ export const rpcConfig = defineConfig("rpc", {
     max: 600_000,
     help: "Time the steps of one call, estimate or simulation may take together.",
   }),
+  tracesMax: int("SHEAF_RPC_TRACES_MAX", {
+    default: 2,
+    min: 0,
+    max: 64,
+    help: "debug_trace* requests at work at once; 0 turns tracing off. One thread of its own prints them.",
+  }),
+  tracesQueueMax: int("SHEAF_RPC_TRACES_QUEUE_MAX", {
+    default: 64,
+    min: 0,
+    max: 1_000_000,
+    help: "debug_trace* requests waiting for their turn.",
+  }),
+  traceTimeoutMs: int("SHEAF_RPC_TRACE_TIMEOUT_MS", {
+    default: 15_000,
+    min: 10,
+    max: 600_000,
+    help: "Time one trace may take; a client may ask for less with `timeout`.",
+  }),
   logBlocksMax: int("SHEAF_RPC_LOG_BLOCKS_MAX", {
     default: 10_000,
     min: 1,

@@ -12,6 +12,7 @@ import type { Log } from "../base/log.ts";
 import type { ByteBudget } from "./byte-budget.ts";
 import { RPC_ERRORS, RpcError, type RpcErrorBody, type RpcErrorName, rejectionError, toWireError } from "./errors.ts";
 import { Gate } from "./gate.ts";
+import { JsonText } from "./json-text.ts";
 import type { Method } from "./method.ts";
 import type { RpcMetrics } from "./metrics.ts";
 import { data as dataParser } from "./params.ts";
@@ -156,7 +157,8 @@ export class Dispatcher {
   readonly #metrics: RpcMetrics;
   readonly #clock: Clock;
   readonly #log: Log;
-  readonly #gate: Gate;
+  readonly #executions: Gate;
+  readonly #traces: Gate;
   readonly #budget: ByteBudget;
   readonly #slices: Slices;
 
@@ -166,7 +168,9 @@ export class Dispatcher {
     this.#metrics = options.metrics;
     this.#clock = options.clock;
     this.#log = options.log;
-    this.#gate = new Gate(options.services.config.executionsMax, options.services.config.executionsQueueMax);
+    const { executionsMax, executionsQueueMax, tracesMax, tracesQueueMax } = options.services.config;
+    this.#executions = new Gate(executionsMax, executionsQueueMax);
+    this.#traces = new Gate(tracesMax, tracesQueueMax);
     this.#budget = options.budget;
     this.#slices = new Slices(options.clock);
   }
@@ -325,7 +329,7 @@ export class Dispatcher {
     } else {
       try {
         const value = await this.#run(method, request.params as readonly unknown[], client, deadlineMs);
-        answers.addResult(request.id, JSON.stringify(value === undefined ? null : value));
+        answers.addResult(request.id, value instanceof JsonText ? value.text : JSON.stringify(value ?? null));
       } catch (error) {
         const wire = toWireError(error);
         failure = wire.body;
@@ -346,19 +350,22 @@ export class Dispatcher {
       const value = method.call(this.#services, params, client);
       return value instanceof Promise ? this.#inTime(value, deadlineMs) : value;
     }
-    const turn = this.#gate.enter();
+    if (method.cost === "trace" && this.#services.config.tracesMax === 0)
+      throw new RpcError("METHOD_NOT_SUPPORTED", "tracing is turned off on this node");
+    const gate = method.cost === "trace" ? this.#traces : this.#executions;
+    const turn = gate.enter();
     try {
       await this.#inTime(turn, deadlineMs);
     } catch (error) {
       // Who gives up in line must still pass its place on when the line reaches it.
       turn.then(
-        () => this.#gate.leave(),
+        () => gate.leave(),
         () => undefined,
       );
       throw error;
     }
     // A call that outlives its deadline keeps its place until it really ends: the limit counts work, not answers.
-    const work = (async () => method.call(this.#services, params, client))().finally(() => this.#gate.leave());
+    const work = (async () => method.call(this.#services, params, client))().finally(() => gate.leave());
     return this.#inTime(work, deadlineMs);
   }
 

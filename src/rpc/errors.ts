@@ -244,6 +244,13 @@ export function toWireError(error: unknown): { body: RpcErrorBody; unexpected: b
         return { body: { code: -32000, message: `historical state is not available: ${words}` }, unexpected: false };
       case "STATE_UNKNOWN":
         return { body: { code: -32001, message: `state is not known: ${words}` }, unexpected: false };
+      case "TRACE_TIMED_OUT":
+        return { body: { code: -32002, message: words }, unexpected: false };
+      case "TRACE_TOO_LARGE":
+      case "RECORDING_TOO_LARGE":
+        return { body: { code: -32003, message: `response too large: ${words}` }, unexpected: false };
+      case "TRACE_THREAD_FAILED":
+        return { body: { code: -32005, message: `the trace was stopped: ${words}` }, unexpected: false };
       case "LOG_RESULT_LIMIT":
         return { body: { code: -32005, message: `query returned too many results: ${words}` }, unexpected: false };
       default:

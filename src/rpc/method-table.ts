@@ -10,6 +10,7 @@ import { POOL_METHODS } from "./pool-methods.ts";
 import { RAW_METHODS } from "./raw-methods.ts";
 import { ROLLUP_METHODS } from "./rollup-methods.ts";
 import { STATE_METHODS } from "./state-methods.ts";
+import { TRACE_METHODS } from "./trace-methods.ts";
 
 export const METHODS: readonly Method[] = [
   ...NODE_METHODS,
@@ -22,4 +23,5 @@ export const METHODS: readonly Method[] = [
   ...ROLLUP_METHODS,
   ...RAW_METHODS,
   ...ACCESS_LIST_METHODS,
+  ...TRACE_METHODS,
 ];

@@ -8,9 +8,9 @@ import type { Client, Services } from "./services.ts";
 
 /**
  * What a method costs, for scheduling: `read` answers at once, `execute` runs the EVM and `scan` walks many blocks;
- * the last two share the limit on work in flight.
+ * these two share the limit on work in flight. `trace` has one of its own: traces take seconds, calls do not wait for them.
  */
-export type MethodCost = "read" | "execute" | "scan";
+export type MethodCost = "read" | "execute" | "scan" | "trace";
 
 export type Method = {
   readonly name: string;

@@ -1,6 +1,6 @@
 /**
  * Owns the getters of canonical bytes (`debug_getRaw*` of execution-apis): what an independent client needs to recompute
- * hashes and roots. Tracing is not here: it joins through the server's `methods`.
+ * hashes and roots.
  */
 import { toHex } from "../base/bytes.ts";
 import { encodeHeader } from "../protocol/header-codec.ts";

@@ -1,45 +1,15 @@
 /** Owns how failed executions are reported: revert reasons decoded for people, raw data for programs. */
-import { bytesToBigInt, toHex } from "../base/bytes.ts";
+import { toHex } from "../base/bytes.ts";
 import type { CallResult } from "../execution/execution.ts";
+import { revertReason } from "../execution/revert-reason.ts";
 import { RpcError } from "./errors.ts";
 
-const ERROR_SELECTOR = "0x08c379a0";
-const PANIC_SELECTOR = "0x4e487b71";
 const REASON_BYTES_MAX = 1_024;
-
-const PANICS: ReadonlyMap<bigint, string> = new Map([
-  [0x00n, "generic panic"],
-  [0x01n, "assert(false)"],
-  [0x11n, "arithmetic underflow or overflow"],
-  [0x12n, "division or modulo by zero"],
-  [0x21n, "enum overflow"],
-  [0x22n, "invalid encoded storage byte array accessed"],
-  [0x31n, "out-of-bounds array access; popping on an empty array"],
-  [0x32n, "out-of-bounds access of an array or bytesN"],
-  [0x41n, "out of memory"],
-  [0x51n, "uninitialized function"],
-]);
-
-/** Reason in the standard encodings `Error(string)` and `Panic(uint256)`; undefined for anything else. */
-export function revertReason(output: Uint8Array): string | undefined {
-  if (output.length < 4) return undefined;
-  const selector = toHex(output.subarray(0, 4));
-  if (selector === PANIC_SELECTOR && output.length >= 36) {
-    const code = bytesToBigInt(output.subarray(4, 36));
-    return PANICS.get(code) ?? `unknown panic code: 0x${code.toString(16)}`;
-  }
-  if (selector !== ERROR_SELECTOR || output.length < 68) return undefined;
-  const offset = bytesToBigInt(output.subarray(4, 36));
-  if (offset !== 32n) return undefined;
-  const length = bytesToBigInt(output.subarray(36, 68));
-  if (length > BigInt(output.length - 68)) return undefined;
-  return Buffer.from(output.subarray(68, 68 + Math.min(Number(length), REASON_BYTES_MAX))).toString("utf8");
-}
 
 /** The error a client gets for a call that did not succeed. */
 export function callError(result: CallResult): RpcError {
   if (result.status === "revert") {
-    const reason = revertReason(result.output);
+    const reason = revertReason(result.output, REASON_BYTES_MAX);
     const message = reason === undefined ? "execution reverted" : `execution reverted: ${reason}`;
     return new RpcError("EXECUTION_REVERTED", message, toHex(result.output));
   }

@@ -28,6 +28,7 @@ import { type RpcMetrics, rpcMetrics } from "./metrics.ts";
 import { PendingIndex } from "./pending-index.ts";
 import type { BaseFeeRule, Ingest, RollupView, Services } from "./services.ts";
 import { Subscriptions } from "./subscriptions.ts";
+import { Tracing } from "./tracing.ts";
 
 const GZIP_MIN_BYTES = 4_096;
 const HEARTBEAT_MS = 30_000;
@@ -40,7 +41,7 @@ export type RpcServerDeps = {
   readonly pool?: PoolView | undefined;
   readonly ingest?: Ingest | undefined;
   readonly rollup?: RollupView | undefined;
-  /** Further methods (debug_*, tests); a name of the built-in table is replaced. */
+  /** Further methods (tests); a name of the built-in table is replaced. */
   readonly methods?: readonly Method[] | undefined;
   readonly baseFeeRule?: BaseFeeRule | undefined;
   readonly clientVersion?: string | undefined;
@@ -85,6 +86,7 @@ export class RpcServer implements Service {
   readonly #services: Services;
   readonly #dispatcher: Dispatcher;
   readonly #feed: HeadFeed;
+  readonly #tracing: Tracing;
   readonly #blocks: BlockCache;
   readonly #servers: Server[] = [];
   readonly #sockets: WebSocketServer;
@@ -106,6 +108,7 @@ export class RpcServer implements Service {
     this.#metrics = rpcMetrics(deps.metrics);
     this.#blocks = new BlockCache(deps.chain);
     this.#feed = new HeadFeed(deps.chain, this.#blocks);
+    this.#tracing = new Tracing(deps.chain.engine, config, deps.log);
     const methods = new Map<string, Method>();
     for (const method of [...METHODS, ...(deps.methods ?? [])]) methods.set(method.name, method);
     const baseFeeRule = deps.baseFeeRule ?? { elasticity: 2, baseFeeDenominator: 8 };
@@ -119,6 +122,7 @@ export class RpcServer implements Service {
       fees: new FeeOracle(deps.chain, this.#blocks, baseFeeRule, BigInt(config.priorityFeeMinWei)),
       pendingIndex: new PendingIndex(deps.chain),
       filters: new FilterStore(deps.chain, this.#feed, this.#clock, config),
+      tracing: this.#tracing,
       config,
       clock: this.#clock,
       log: deps.log,
@@ -213,7 +217,7 @@ export class RpcServer implements Service {
     for (const socket of this.#sockets.clients) socket.terminate();
     for (const server of this.#servers) server.closeAllConnections();
     this.#sockets.close();
-    await Promise.all(closed);
+    await Promise.all([...closed, this.#tracing.close()]);
     this.#feed.close();
     this.#blocks.close();
   }

@@ -14,6 +14,7 @@ import type { FilterStore } from "./filter-store.ts";
 import type { Method } from "./method.ts";
 import type { PendingIndex } from "./pending-index.ts";
 import type { Subscriptions } from "./subscriptions.ts";
+import type { Tracing } from "./tracing.ts";
 
 /** What became of one raw transaction; `hash` is that of the bytes when they decode. */
 export type IngestOutcome =
@@ -73,6 +74,7 @@ export type Services = {
   readonly fees: FeeOracle;
   readonly pendingIndex: PendingIndex;
   readonly filters: FilterStore;
+  readonly tracing: Tracing;
   readonly config: RpcConfig;
   readonly clock: Clock;
   readonly log: Log;

@@ -22,14 +22,6 @@ export const FRAME_SIZE = 192;
 /** The 20 bytes of an account record's address. */
 const ACCOUNT_ADDRESS = 236;
 
-export const OP_CREATE = 0xf0;
-export const OP_CALL = 0xf1;
-export const OP_CALLCODE = 0xf2;
-export const OP_DELEGATECALL = 0xf4;
-export const OP_CREATE2 = 0xf5;
-export const OP_STATICCALL = 0xfa;
-export const OP_SELFDESTRUCT = 0xff;
-
 export class FrameReader {
   readonly #machine: Machine;
 
@@ -58,29 +50,31 @@ export class FrameReader {
     return this.wordBytes(record + FRAME.caller).subarray(12);
   }
   value(record: number): bigint {
-    const limb = (record + FRAME.value) >>> 3;
-    const { limbs } = this.#machine;
-    return (
-      ((limbs[limb + 3] as bigint) << 192n) |
-      ((limbs[limb + 2] as bigint) << 128n) |
-      ((limbs[limb + 1] as bigint) << 64n) |
-      (limbs[limb] as bigint)
-    );
+    return this.word(record + FRAME.value);
   }
   /** Call data. */
   input(record: number): Uint8Array {
     const at = this.#u32(record + FRAME.input);
     return this.#machine.bytes.slice(at, at + this.#u32(record + FRAME.inputSize));
   }
+  inputSize(record: number): number {
+    return this.#u32(record + FRAME.inputSize);
+  }
   /** Code; of a creation its init code. */
   code(record: number): Uint8Array {
     const at = this.#u32(record + FRAME.code);
     return this.#machine.bytes.slice(at, at + this.#u32(record + FRAME.codeSize));
   }
+  codeSize(record: number): number {
+    return this.#u32(record + FRAME.codeSize);
+  }
   /** The EVM memory of the frame. */
   memory(record: number): Uint8Array {
     const at = this.#u32(record + FRAME.memory);
     return this.#machine.bytes.slice(at, at + this.#u32(record + FRAME.memorySize));
+  }
+  memorySize(record: number): number {
+    return this.#u32(record + FRAME.memorySize);
   }
   memorySlice(record: number, offset: number, length: number): Uint8Array {
     const at = this.#u32(record + FRAME.memory) + offset;
@@ -97,9 +91,29 @@ export class FrameReader {
   wordBytes(at: number): Uint8Array {
     return this.#machine.bytes.slice(at, at + 32).reverse();
   }
+  /** The word at `at`. */
+  word(at: number): bigint {
+    const limb = at >>> 3;
+    const { limbs } = this.#machine;
+    return (
+      ((limbs[limb + 3] as bigint) << 192n) |
+      ((limbs[limb + 2] as bigint) << 128n) |
+      ((limbs[limb + 1] as bigint) << 64n) |
+      (limbs[limb] as bigint)
+    );
+  }
   /** The lowest 53 bits of a word, for offsets and sizes. */
   wordNumber(at: number): number {
     return Number(this.#machine.limbs[at >>> 3]);
+  }
+  /** Hex of the word at `at` without leading zeros, as geth prints stack words. */
+  shortHex(at: number): string {
+    const limb = at >>> 3;
+    const { limbs } = this.#machine;
+    const low = limbs[limb] as bigint;
+    // Most words are small numbers.
+    if (limbs[limb + 1] === 0n && limbs[limb + 2] === 0n && limbs[limb + 3] === 0n) return `0x${low.toString(16)}`;
+    return `0x${this.word(at).toString(16)}`;
   }
   /** Return data as it stands. */
   returnData(): Uint8Array {

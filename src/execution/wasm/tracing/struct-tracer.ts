@@ -1,16 +1,20 @@
-/** Owns geth's default tracer: a log per instruction with gas, cost, stack, and memory and storage when asked for. */
+/**
+ * Owns geth's default tracer: a log per instruction with gas, cost, stack, and memory and storage when asked for.
+ * @see https://github.com/ethereum/execution-apis (schemas/opcode-tracer.yaml)
+ */
 import { toHex, toHexKey } from "../../../base/bytes.ts";
 import type { MachineTracer } from "../machine.ts";
-import { HALT_REASONS } from "../result.ts";
-import { type FrameReader, OP_CREATE, OP_CREATE2, OP_SELFDESTRUCT } from "./frames.ts";
-import { opcodeName } from "./opcode-names.ts";
+import type { FrameReader } from "./frames.ts";
+import { HALT_OUT_OF_GAS, haltText, stopsBefore, unpaidCost } from "./halts.ts";
+import { isCreation, OP_SELFDESTRUCT, OP_SLOAD, OP_SSTORE, opcodeOf } from "./opcodes.ts";
+import type { TraceLimits } from "./trace-limits.ts";
 
 export type StructTracerConfig = {
   readonly disableStack?: boolean;
   readonly disableStorage?: boolean;
   readonly enableMemory?: boolean;
   readonly enableReturnData?: boolean;
-  /** At most this many logs; 0 or absent: up to the bound below. */
+  /** At most this many logs; 0 or absent: as many as there are. */
   readonly limit?: number;
 };
 
@@ -20,34 +24,45 @@ export type StructLog = {
   gas: number;
   gasCost: number;
   depth: number;
-  refund?: number;
   error?: string;
   stack?: string[];
-  memory?: string[];
   returnData?: string;
+  memory?: string[];
   storage?: Record<string, string>;
+  refund?: number;
 };
 
-/** A trace must not take the process with it: longer ones are cut here. */
-const LOGS_MAX = 1_000_000;
-const OP_SLOAD = 0x54;
-const OP_SSTORE = 0x55;
+/** What the fixed part of a log prints, roughly. */
+const LOG_BYTES = 70;
+const WORD_BYTES = 69;
+
+/** The log of a step whose cost is not known yet. */
+type Pending = { readonly log: StructLog; readonly op: number; readonly sp: number; readonly memorySize: number };
+
+/** An open frame, the top one first. */
+type OpenFrame = {
+  readonly at: number;
+  readonly isCreation: boolean;
+  pending: Pending | undefined;
+  /** An SLOAD whose value the next step shows. */
+  loading: { readonly log: StructLog; readonly slots: Map<string, string>; readonly slot: string } | undefined;
+};
 
 export class StructTracer implements MachineTracer {
   readonly logs: StructLog[] = [];
   readonly #frames: FrameReader;
   readonly #config: StructTracerConfig;
+  readonly #limits: TraceLimits;
   readonly #limit: number;
-  /** The log of each open frame whose cost is not known yet, the top frame first. */
-  readonly #pending: (StructLog | undefined)[] = [];
-  readonly #records: { at: number; isCreation: boolean }[] = [];
+  readonly #open: OpenFrame[] = [];
+  /** Slots seen so far, by account. */
   readonly #storage = new Map<string, Map<string, string>>();
-  #loading: { log: StructLog; slots: Map<string, string>; slot: string; depth: number } | undefined;
 
-  constructor(frames: FrameReader, config: StructTracerConfig) {
+  constructor(frames: FrameReader, config: StructTracerConfig, limits: TraceLimits) {
     this.#frames = frames;
     this.#config = config;
-    this.#limit = Math.min(LOGS_MAX, config.limit === undefined || config.limit === 0 ? LOGS_MAX : config.limit);
+    this.#limits = limits;
+    this.#limit = config.limit === undefined || config.limit === 0 ? Number.POSITIVE_INFINITY : config.limit;
   }
 
   step(
@@ -57,88 +72,106 @@ export class StructTracer implements MachineTracer {
     gas: bigint,
     sp: number,
     depth: number,
-    _memorySize: number,
+    memorySize: number,
     refund: bigint,
   ): void {
-    const frames = this.#frames;
-    const pending = this.#pending[depth];
-    if (pending !== undefined && pending.gasCost < 0) pending.gasCost = pending.gas - Number(gas);
-    this.#pending[depth] = undefined;
-    const loading = this.#loading;
-    this.#loading = undefined;
-    if (loading !== undefined && loading.depth === depth) {
-      // What the SLOAD before this step found.
-      loading.slots.set(loading.slot, toHexKey(frames.wordBytes(sp)));
-      loading.log.storage = Object.fromEntries(loading.slots);
+    this.#limits.tick();
+    const own = this.#open[depth] as OpenFrame;
+    const { pending, loading } = own;
+    if (pending !== undefined) {
+      if (pending.log.gasCost < 0) pending.log.gasCost = pending.log.gas - Number(gas);
+      own.pending = undefined;
+    }
+    if (loading !== undefined) {
+      own.loading = undefined;
+      this.#showStorage(loading.log, loading.slots, loading.slot, toHex(this.#frames.wordBytes(sp)));
     }
     if (this.logs.length >= this.#limit) return;
-    const log: StructLog = { pc, op: opcodeName(op), gas: Number(gas), gasCost: -1, depth: depth + 1 };
+    const log = this.#logOf(frame, pc, op, gas, sp, depth, memorySize);
     if (refund > 0n) log.refund = Number(refund);
-    const size = frames.stackSize(frame, sp);
-    if (this.#config.disableStack !== true)
-      log.stack = Array.from({ length: size }, (_, i) => shortHex(frames.wordBytes(sp + (size - 1 - i) * 32)));
-    if (this.#config.enableMemory === true) {
-      const memory = toHexKey(frames.memory(frame));
-      log.memory = Array.from({ length: memory.length / 64 }, (_, i) => `0x${memory.slice(i * 64, i * 64 + 64)}`);
+    own.pending = { log, op, sp, memorySize };
+    this.logs.push(log);
+    if (this.#config.disableStorage !== true && (op === OP_SLOAD || op === OP_SSTORE))
+      this.#noteStorage(own, log, frame, op, sp);
+  }
+
+  #logOf(frame: number, pc: number, op: number, gas: bigint, sp: number, depth: number, memorySize: number): StructLog {
+    const frames = this.#frames;
+    const log: StructLog = { pc, op: opcodeOf(op).name, gas: Number(gas), gasCost: -1, depth: depth + 1 };
+    let bytes = LOG_BYTES;
+    if (this.#config.disableStack !== true) {
+      const stack: string[] = [];
+      for (let at = sp + (frames.stackSize(frame, sp) - 1) * 32; at >= sp; at -= 32) {
+        const word = frames.shortHex(at);
+        bytes += word.length + 3;
+        stack.push(word);
+      }
+      log.stack = stack;
     }
     if (this.#config.enableReturnData === true) {
       const data = frames.returnData();
+      bytes += 2 * data.length;
+      this.#limits.spend(2 * data.length);
       if (data.length > 0) log.returnData = toHex(data);
     }
-    this.#pending[depth] = log;
-    this.logs.push(log);
-    if (this.#config.disableStorage !== true && (op === OP_SLOAD || op === OP_SSTORE))
-      this.#noteStorage(log, frame, op, sp, size, depth);
+    if (this.#config.enableMemory === true && memorySize > 0) {
+      this.#limits.spend((memorySize / 32) * WORD_BYTES);
+      const memory = toHexKey(frames.memorySlice(frame, 0, memorySize));
+      log.memory = Array.from({ length: memory.length / 64 }, (_, i) => `0x${memory.slice(i * 64, i * 64 + 64)}`);
+    }
+    this.#limits.spend(bytes);
+    return log;
   }
 
-  /** The slots of the account seen so far; what an SLOAD finds is known at the next step. */
-  #noteStorage(log: StructLog, frame: number, op: number, sp: number, size: number, depth: number): void {
-    if (size < (op === OP_SLOAD ? 1 : 2)) return;
+  #noteStorage(own: OpenFrame, log: StructLog, frame: number, op: number, sp: number): void {
+    if (this.#frames.stackSize(frame, sp) < opcodeOf(op).taken) return;
     const account = toHexKey(this.#frames.self(frame));
     const slots = this.#storage.get(account) ?? new Map<string, string>();
     this.#storage.set(account, slots);
-    const slot = toHexKey(this.#frames.wordBytes(sp));
-    if (op === OP_SLOAD) {
-      this.#loading = { log, slots, slot, depth };
-      return;
-    }
-    slots.set(slot, toHexKey(this.#frames.wordBytes(sp + 32)));
+    const slot = toHex(this.#frames.wordBytes(sp));
+    if (op === OP_SLOAD) own.loading = { log, slots, slot };
+    else this.#showStorage(log, slots, slot, toHex(this.#frames.wordBytes(sp + 32)));
+  }
+
+  /** A log shows all slots of the account seen up to it. */
+  #showStorage(log: StructLog, slots: Map<string, string>, slot: string, value: string): void {
+    slots.set(slot, value);
+    this.#limits.spend(2 * WORD_BYTES * slots.size);
     log.storage = Object.fromEntries(slots);
   }
 
-  frame(kind: number, depth: number, record: number): void {
+  frame(kind: number, _depth: number, record: number): void {
     if (kind === -1 || kind === -2) {
-      const own = this.#records.pop();
-      if (kind === -2 || own === undefined) return;
-      const pending = this.#pending[depth];
-      this.#pending[depth] = undefined;
-      if (pending === undefined) return;
-      // `record` is the reason here. An exception takes all gas; what it would have cost is not known.
-      if (record > 1) {
-        pending.gasCost = 0;
-        pending.error = HALT_REASONS[record] ?? "failed";
-      } else if (pending.gasCost < 0) {
-        pending.gasCost = pending.gas - Number(this.#frames.gas(own.at));
-        // The deposit of the code is charged after the instruction that returned it.
-        if (own.isCreation && record === 0) pending.gasCost -= 200 * this.#frames.returnData().length;
-      }
+      const own = this.#open.pop();
+      // `record` is the reason here.
+      if (kind === -1 && own?.pending !== undefined) this.#finish(own, own.pending, record);
       return;
     }
     if (kind === OP_SELFDESTRUCT) return;
     // The caller's record holds what it has left meanwhile. A call's cost counts the gas it gave away, a creation's not.
-    const isCreation = kind === OP_CREATE || kind === OP_CREATE2;
-    const caller = this.#pending[depth - 1];
-    const callerRecord = this.#records.at(-1);
-    if (caller !== undefined && callerRecord !== undefined) {
-      caller.gasCost = caller.gas - Number(this.#frames.gas(callerRecord.at));
-      if (isCreation) caller.gasCost -= Number(this.#frames.gas(record));
+    const creating = isCreation(kind);
+    const caller = this.#open.at(-1);
+    if (caller?.pending !== undefined) {
+      const { log } = caller.pending;
+      log.gasCost = log.gas - Number(this.#frames.gas(caller.at));
+      if (creating) log.gasCost -= Number(this.#frames.gas(record));
     }
-    this.#records.push({ at: record, isCreation });
+    this.#open.push({ at: record, isCreation: creating, pending: undefined, loading: undefined });
   }
-}
 
-/** Without leading zeros, as geth prints stack words. */
-function shortHex(word: Uint8Array): string {
-  const hex = toHexKey(word).replace(/^0+/, "");
-  return `0x${hex === "" ? "0" : hex}`;
+  /** The last step of a frame that ends for `reason`. */
+  #finish(own: OpenFrame, { log, op, sp, memorySize }: Pending, reason: number): void {
+    const frames = this.#frames;
+    if (reason <= 1) {
+      log.gasCost = log.gas - Number(frames.gas(own.at));
+      // The deposit of the code is charged after the instruction that returned it.
+      if (own.isCreation && reason === 0) log.gasCost -= 200 * frames.returnData().length;
+      return;
+    }
+    // An exception takes all gas.
+    const size = frames.stackSize(own.at, sp);
+    const word = (i: number): bigint => (i < size ? frames.word(sp + 32 * i) : 0n);
+    log.gasCost = reason === HALT_OUT_OF_GAS ? unpaidCost(op, log.gas, memorySize, word) : opcodeOf(op).fixedGas;
+    if (stopsBefore(reason)) log.error = haltText(reason, op, size);
+  }
 }
