@@ -17,6 +17,7 @@ import type { GatewayApi } from "./api.ts";
 import type { GatewayConfig } from "./config.ts";
 import { ConfirmationDelay } from "./confirmation-delay.ts";
 import { gatewayMetrics } from "./metrics.ts";
+import type { SenderMemo } from "./sender-memo.ts";
 import { SenderRecovery } from "./sender-recovery.ts";
 import { TransactionIntake } from "./transaction-intake.ts";
 
@@ -39,6 +40,8 @@ export type GatewayDeps = {
   readonly baseFeeRule?: BaseFeeRule | undefined;
   readonly clientVersion?: string | undefined;
   readonly clock?: Clock | undefined;
+  /** Shared with who recovers the same transactions later in this process. */
+  readonly senderMemo?: SenderMemo | undefined;
   readonly log: Log;
   /** With the labels rollup and cluster bound. */
   readonly metrics: Metrics;
@@ -73,7 +76,7 @@ export class Gateway implements GatewayApi, Service {
     const delay = new ConfirmationDelay(clock, metrics);
     // The series exists from the start: an alert on its absence must not fire on an idle gateway.
     delay.refresh();
-    const recovery = new SenderRecovery(options.config.recoveryThreads, deps.log);
+    const recovery = new SenderRecovery(options.config.recoveryThreads, deps.log, { memo: deps.senderMemo });
     const intake = new TransactionIntake({
       pool: deps.pool,
       rules: {

@@ -3,10 +3,12 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import fc from "fast-check";
 import { silentLog } from "../base/log.ts";
+import { keccak256 } from "../protocol/keccak.ts";
 import { recoverSenders } from "../protocol/sender.ts";
 import type { SignedTransaction } from "../protocol/transaction.ts";
 import { signTransaction } from "../protocol/transaction-codec.ts";
 import { KEYS } from "../rpc/testing/memory-chain.ts";
+import { SenderMemo } from "./sender-memo.ts";
 import { SenderRecovery } from "./sender-recovery.ts";
 
 const recovery = new SenderRecovery(2, silentLog);
@@ -44,4 +46,30 @@ test("a thread that ends loses nothing", async () => {
   await dying.close();
   assert.deepEqual(await asked, recoverSenders(pool));
   assert.deepEqual(await dying.recover(pool), recoverSenders(pool));
+});
+
+test("what is remembered is what is recovered, and recovered once", async () => {
+  // A hash stands for all bytes of a transaction.
+  const txs = pool.map((tx, i) => ({ ...tx, hash: keccak256(Uint8Array.of(i)) }));
+  const expected = recoverSenders(txs);
+  const memo = new SenderMemo();
+  const one = new SenderRecovery(0, silentLog, { memo });
+  const other = new SenderRecovery(0, silentLog, { memo });
+  assert.deepEqual(await one.recover(txs.slice(0, 120)), expected.slice(0, 120));
+  assert.deepEqual(await other.recover(txs), expected);
+  // Nothing is left to recover but what has no sender: other signatures under the same hashes go unnoticed.
+  const changed = txs.map((tx, i) => (expected[i] === undefined ? tx : { ...tx, r: 2n ** 256n - 1n }));
+  assert.deepEqual(await one.recover(changed), expected);
+});
+
+test("an entry gives way to a newer one of its place, and answers for its own hash only", () => {
+  const memo = new SenderMemo();
+  const hash = new Uint8Array(32).fill(7);
+  const near = hash.slice();
+  near[31] = 8;
+  memo.set(hash, new Uint8Array(20).fill(1));
+  assert.equal(memo.get(near), undefined);
+  memo.set(near, new Uint8Array(20).fill(2));
+  assert.equal(memo.get(hash), undefined);
+  assert.deepEqual(memo.get(near), new Uint8Array(20).fill(2));
 });

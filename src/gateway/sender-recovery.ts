@@ -11,6 +11,7 @@ import { recoverSenders } from "../protocol/sender.ts";
 import type { SignedTransaction } from "../protocol/transaction.ts";
 import { signingHash } from "../protocol/transaction-codec.ts";
 import { packSignature, SENDER_SLOT_BYTES, SIGNATURE_SLOT_BYTES } from "./recovery-codec.ts";
+import type { SenderMemo } from "./sender-memo.ts";
 
 /** Fewer than this are recovered in place. */
 const IN_PLACE_MAX = 8;
@@ -84,14 +85,40 @@ class RecoveryThread {
 
 export class SenderRecovery {
   readonly #threads: RecoveryThread[];
+  readonly #memo: SenderMemo | undefined;
 
-  /** `threads` 0 recovers everything in place; `background`: they give way to the other threads. */
-  constructor(threads: number, log: Log, options: { readonly background?: boolean } = {}) {
+  /**
+   * `threads` 0 recovers everything in place; `background`: they give way to the other threads; `memo`: what is in it is
+   * not recovered again.
+   */
+  constructor(
+    threads: number,
+    log: Log,
+    options: { readonly background?: boolean; readonly memo?: SenderMemo | undefined } = {},
+  ) {
+    this.#memo = options.memo;
     this.#threads = Array.from({ length: threads }, () => new RecoveryThread(log, options.background === true));
   }
 
   /** Senders in the order of `txs`; undefined where the signature recovers to no key. */
   async recover(txs: readonly SignedTransaction[]): Promise<readonly (Uint8Array | undefined)[]> {
+    const memo = this.#memo;
+    if (memo === undefined) return await this.#recover(txs);
+    const senders = txs.map((tx) => memo.get(tx.hash));
+    const unknown: number[] = [];
+    for (const [i, sender] of senders.entries()) if (sender === undefined) unknown.push(i);
+    if (unknown.length === 0) return senders;
+    const recovered = await this.#recover(unknown.map((i) => txs[i] as SignedTransaction));
+    for (const [k, i] of unknown.entries()) {
+      const sender = recovered[k];
+      if (sender === undefined) continue;
+      senders[i] = sender;
+      memo.set((txs[i] as SignedTransaction).hash, sender);
+    }
+    return senders;
+  }
+
+  async #recover(txs: readonly SignedTransaction[]): Promise<readonly (Uint8Array | undefined)[]> {
     const threads = this.#threads.filter((thread) => thread.alive);
     if (txs.length < IN_PLACE_MAX) return recoverSenders(txs);
     const parts: Promise<(Uint8Array | undefined)[]>[] = [];

@@ -19,6 +19,7 @@ import { CalldataWriter } from "../da/calldata.ts";
 import { createEngine, engineConfig, otherEngine } from "../execution/engines.ts";
 import { gatewayConfig } from "../gateway/config.ts";
 import { Gateway } from "../gateway/gateway.ts";
+import { SenderMemo } from "../gateway/sender-memo.ts";
 import { SenderRecovery } from "../gateway/sender-recovery.ts";
 import { inboxAbi } from "../l1/abi/inbox.ts";
 import { sheafOutputOracleAbi } from "../l1/abi/sheaf-output-oracle.ts";
@@ -155,7 +156,8 @@ export class ClusterNode implements Service {
     close.add("lane log", () => laneLog.close());
 
     // Of its own: what is derived again gives way to what users wait for.
-    const recovery = new SenderRecovery(1, log.child({ role: "verifier" }), { background: true });
+    const senderMemo = new SenderMemo();
+    const recovery = new SenderRecovery(1, log.child({ role: "verifier" }), { background: true, memo: senderMemo });
     close.add("verifier's recovery", () => recovery.close());
     const derived = await VerifierNode.open({
       path: join(dataDir, "verifier", "db"),
@@ -286,6 +288,7 @@ export class ClusterNode implements Service {
         pool: sequencer.lane,
         baseFeeRule: genesis,
         rollup: rollupView(derived.verifier),
+        senderMemo,
         clock,
         log: log.child({ role: "gateway" }),
         metrics: metrics.withLabels({ role: "gateway" }),
