@@ -17,7 +17,7 @@ const ROLES =
 const LAYERS: Record<string, number> = {
   base: 0,
   protocol: 1,
-  ...Object.fromEntries(["l1", "da", "log", "store", "execution", "state", "rpc"].map((f) => [f, 2])),
+  ...Object.fromEntries(["l1", "da", "log", "store", "execution", "state", "rpc", "snapshot"].map((f) => [f, 2])),
   ...Object.fromEntries(ROLES.map((f) => [f, 3])),
   node: 4,
   devnet: 5,
@@ -28,6 +28,7 @@ const SAME_LAYER: Record<string, readonly string[]> = {
   state: ["execution", "store"],
   rpc: ["execution", "state", "store"],
   da: ["l1"],
+  snapshot: ["store"],
 };
 
 type Source = { path: string; name: string; folder: string; text: string };

@@ -9,6 +9,7 @@
  * What waits is bounded: `settled` slows writers down, and beyond the bound transactions are refused.
  * A write that fails (disk full) stops the database for good: memory is then ahead of the disk.
  */
+import { mkdirSync } from "node:fs";
 import { type Database as LmdbDatabase, open, type RootDatabase } from "lmdb";
 import { assert } from "../base/assert.ts";
 import { compareBytes } from "../base/bytes.ts";
@@ -116,6 +117,23 @@ export class Database {
       table.layers.unshift(memtable);
     }
     return memtable;
+  }
+
+  /** Names of all tables on disk, also of those not opened here. */
+  tableNames(): string[] {
+    // lmdb ends the names with a zero byte.
+    return [...this.#root.getKeys()].map((name) => Buffer.from(name).toString().replace("\0", ""));
+  }
+
+  /**
+   * Copies the database as of one transaction into a new folder, while it goes on. What was transacted before the call
+   * is in it.
+   * @throws {StoreError} STORE_WRITE_FAILED
+   */
+  async copyTo(folder: string): Promise<void> {
+    await this.flushed();
+    mkdirSync(folder, { recursive: true });
+    await (this.#root as unknown as { backup(path: string, compact: boolean): Promise<void> }).backup(folder, true);
   }
 
   get inTransaction(): boolean {
