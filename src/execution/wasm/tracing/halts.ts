@@ -8,7 +8,7 @@ import { opcodeOf } from "./opcodes.ts";
 /** The VM's numbers (vm/src/ops.ts, Halt). */
 export const HALT_REVERT = 1;
 export const HALT_OUT_OF_GAS = 2;
-const HALT_INVALID_OPCODE = 3;
+export const HALT_INVALID_OPCODE = 3;
 export const HALT_UNDERFLOW = 4;
 export const HALT_OVERFLOW = 5;
 

@@ -5,7 +5,7 @@
 import { toHex, toHexKey } from "../../../base/bytes.ts";
 import type { MachineTracer } from "../machine.ts";
 import type { FrameReader } from "./frames.ts";
-import { HALT_OUT_OF_GAS, haltText, stopsBefore, unpaidCost } from "./halts.ts";
+import { HALT_INVALID_OPCODE, HALT_OUT_OF_GAS, haltText, stopsBefore, unpaidCost } from "./halts.ts";
 import { isCreation, OP_SELFDESTRUCT, OP_SLOAD, OP_SSTORE, opcodeOf } from "./opcodes.ts";
 import type { TraceLimits } from "./trace-limits.ts";
 
@@ -171,7 +171,9 @@ export class StructTracer implements MachineTracer {
     // An exception takes all gas.
     const size = frames.stackSize(own.at, sp);
     const word = (i: number): bigint => (i < size ? frames.word(sp + 32 * i) : 0n);
-    log.gasCost = reason === HALT_OUT_OF_GAS ? unpaidCost(op, log.gas, memorySize, word) : opcodeOf(op).fixedGas;
+    if (reason === HALT_OUT_OF_GAS) log.gasCost = unpaidCost(op, log.gas, memorySize, word);
+    // An opcode of a later fork has a name and no price.
+    else log.gasCost = reason === HALT_INVALID_OPCODE ? 0 : opcodeOf(op).fixedGas;
     if (stopsBefore(reason)) log.error = haltText(reason, op, size);
   }
 }
