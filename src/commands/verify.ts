@@ -20,10 +20,12 @@ import { createEngine, ENGINES, type EngineName } from "../execution/engines.ts"
 import { SenderRecovery } from "../gateway/sender-recovery.ts";
 import { l1Config } from "../l1/config.ts";
 import { chainIdOf, connectL1 } from "../l1/connect-l1.ts";
+import { JsonRpcClient } from "../l1/json-rpc.ts";
 import { rollupView } from "../node/rollup-view.ts";
 import { VerifierNode } from "../node/verifier-node.ts";
 import { rpcConfig } from "../rpc/config.ts";
 import { RpcServer } from "../rpc/server.ts";
+import { RpcAccessLists } from "../verifier/access-list-source.ts";
 import type { Verifier } from "../verifier/verifier.ts";
 import type { CommandContext } from "./context.ts";
 import { renderTable } from "./table.ts";
@@ -32,6 +34,11 @@ export const verifyError = defineErrors("Verify", {
   VERIFY_DIVERGED: {
     summary: "What was posted or sealed contradicts what L1 says the chain is.",
     action: "Do not settle on the posted output; compare the named block and transaction.",
+    retryable: false,
+  },
+  VERIFY_OPTIONS: {
+    summary: "Two options of `sheaf verify` exclude each other.",
+    action: "Leave one of them out.",
     retryable: false,
   },
 });
@@ -47,6 +54,7 @@ type Options = {
   archive?: string;
   dataDir?: string;
   engine: EngineName;
+  accessLists?: string;
   follow?: boolean;
   port: string;
   json?: boolean;
@@ -62,6 +70,10 @@ export function addVerifyCommand(program: Command, context: CommandContext): voi
     .option("--archive <folder>", "blob archive to read what L1 has pruned, and to keep what is fetched")
     .option("--data-dir <folder>", "where to keep what is derived (default: a temporary folder)")
     .addOption(new Option("--engine <name>", "which engine executes").choices([...ENGINES]).default(ENGINES[0]))
+    .option(
+      "--access-lists <url>",
+      "JSON-RPC of a node that serves block access lists: blocks are replayed in parallel from them, and checked (wasm)",
+    )
     .option("--follow", "go on following L1, and serve JSON-RPC")
     .option("--port <port>", "JSON-RPC port with --follow (0: a free one)", "0")
     .option("--json", "machine-readable result")
@@ -75,6 +87,8 @@ Example (addresses are in .sheaf/devnet/endpoints.json):
 }
 
 async function runVerify(options: Options, context: CommandContext): Promise<void> {
+  if (options.accessLists !== undefined && options.engine !== "wasm")
+    throw verifyError("VERIFY_OPTIONS", `--access-lists replays with engine wasm, not ${options.engine}`);
   const temporary = options.dataDir === undefined;
   const folder = temporary ? mkdtempSync(join(tmpdir(), "sheaf-verify-")) : resolve(options.dataDir as string);
   const log = createLog({ level: options.follow === true ? "info" : "warn" });
@@ -103,7 +117,10 @@ async function runVerify(options: Options, context: CommandContext): Promise<voi
     inbox: options.inbox,
     engine,
     recovery,
-    env: context.env,
+    ...(options.accessLists === undefined
+      ? {}
+      : { lists: new RpcAccessLists(new JsonRpcClient({ url: options.accessLists, timeoutMs: 5_000 })) }),
+    env: replayEnv(options, context.env),
     log,
     metrics: metrics.withLabels({ rollup: "verify", cluster: toHex(options.inbox) }),
     clock: systemClock,
@@ -178,6 +195,12 @@ async function runVerify(options: Options, context: CommandContext): Promise<voi
     await recovery.close();
     if (temporary) rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** With lists to replay from, a thread for each core, unless the settings say otherwise. */
+function replayEnv(options: Options, env: CommandContext["env"]): CommandContext["env"] {
+  if (options.accessLists === undefined) return env;
+  return { SHEAF_VERIFIER_REPLAY_THREADS: String(availableParallelism()), ...env };
 }
 
 /** Derives all that L1 has; an endpoint that fails now and then does not end it, one that stays away does. */

@@ -167,6 +167,7 @@ export class ClusterNode implements Service {
       engine,
       recovery,
       sealed: chain,
+      lists: { accessList: (number) => Promise.resolve(chain.accessList(number)?.encoded) },
       env,
       log,
       metrics,

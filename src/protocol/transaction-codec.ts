@@ -115,6 +115,15 @@ export function decodeSignedTransaction(raw: Uint8Array): SignedTransaction {
   }
 }
 
+/** Gas limit of a signed transaction that decodes, read without decoding the rest. */
+export function gasLimitOf(raw: Uint8Array): number {
+  const type = typeOf(raw);
+  const reader = new RlpReader(raw, type === 0 ? 0 : 1);
+  reader.enter();
+  for (let skip = type === 0 ? 2 : type === 1 ? 3 : 4; skip > 0; skip--) reader.string();
+  return reader.safeInteger("gas limit");
+}
+
 function typeOf(raw: Uint8Array): 0 | 1 | 2 | 3 | 4 {
   const first = raw[0];
   if (first === undefined) throw transactionError("UNDECODABLE", "the transaction is empty");

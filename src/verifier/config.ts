@@ -20,6 +20,12 @@ export const verifierConfig = defineConfig("verifier", {
     max: 4_096,
     help: "L1 blocks that can be unwound, counted from the newest derived one; finalized ones are included.",
   }),
+  replayThreads: int("SHEAF_VERIFIER_REPLAY_THREADS", {
+    default: 0,
+    min: 0,
+    max: 64,
+    help: "Threads that replay blocks in parallel from their access lists (wasm engine). Pays for heavy contracts only.",
+  }),
   historyBlocks: int("SHEAF_VERIFIER_HISTORY_BLOCKS", {
     default: 100_000,
     min: 128,

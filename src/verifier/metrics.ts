@@ -25,6 +25,7 @@ export type VerifierMetrics = {
   readonly transactions: CounterHandle;
   readonly skipped: CounterHandle;
   readonly blockSeconds: HistogramHandle;
+  readonly replays: CounterHandle;
   readonly diverged: GaugeHandle;
   readonly sealedMismatches: CounterHandle;
   readonly outputsChecked: CounterHandle;
@@ -57,6 +58,11 @@ export function verifierMetrics(metrics: Metrics): VerifierMetrics {
       "Blocks of deposits alone, because the sequencing window ran out.",
     ),
     transactions: metrics.counter("sheaf_verifier_transactions_total", "Transactions executed, deposits included."),
+    replays: metrics.counter(
+      "sheaf_verifier_replays_total",
+      "Blocks replayed with threads at hand, by outcome: parallel, or serial and why.",
+      ["outcome"],
+    ),
     skipped: metrics.counter("sheaf_verifier_skipped_total", "Posted transactions that are invalid, by reason.", [
       "reason",
     ]),

@@ -91,6 +91,8 @@ export async function replayBlock<P extends { readonly stateRoot: Uint8Array }>(
   readonly state: StateReader;
   readonly engine: Engine;
   readonly withAccessList: boolean;
+  /** Hands the engine the whole block at once: for one that does not hold up this thread. */
+  readonly isOneBatch?: boolean;
   readonly prepare: (writes: StateWrites) => P;
 }): Promise<Replayed<P>> {
   const { derived, parent, chain, state, engine, withAccessList, prepare } = p;
@@ -104,8 +106,9 @@ export async function replayBlock<P extends { readonly stateRoot: Uint8Array }>(
     engine,
     withAccessList,
   });
-  for (let at = 0; at < txs.length; at += BATCH_MAX) {
-    const batch = txs.slice(at, at + BATCH_MAX);
+  const batchMax = p.isOneBatch === true ? Math.max(1, txs.length) : BATCH_MAX;
+  for (let at = 0; at < txs.length; at += batchMax) {
+    const batch = txs.slice(at, at + batchMax);
     const applied = await execution.apply(batch);
     for (const [i, result] of applied.entries())
       if (!result.included)

@@ -19,6 +19,8 @@ import type { Service } from "../base/service.ts";
 import type { BlobSource } from "../da/da.ts";
 import type { Engine } from "../execution/execution.ts";
 import { genesisWrites } from "../execution/genesis-state.ts";
+import { AccessListReplay } from "../execution/parallel/access-list-replay.ts";
+import type { ReplayThreads } from "../execution/parallel/replay-threads.ts";
 import { findGenesis } from "../l1/genesis-source.ts";
 import type { L1Reader } from "../l1/l1.ts";
 import type { Block, L1Origin } from "../protocol/block.ts";
@@ -41,6 +43,7 @@ import type { L1BlockInfo } from "../protocol/system-config.ts";
 import type { StateStore } from "../state/state.ts";
 import type { ChainStore } from "../store/chain-store.ts";
 import type { Database } from "../store/database.ts";
+import type { AccessListSource } from "./access-list-source.ts";
 import type { Divergence, SealedChain, VerifiedHead, VerifierApi, VerifierEvents, VerifierStatus } from "./api.ts";
 import type { VerifierConfig } from "./config.ts";
 import { decodeCursor, encodeCursor, type ProposedOutput } from "./cursor.ts";
@@ -66,6 +69,8 @@ export type VerifierDeps = {
   readonly recovery?: SenderRecoverer;
   /** The sequencer's own chain, where one runs beside this verifier. */
   readonly sealed?: SealedChain;
+  /** Replays blocks in parallel where somebody has their access list; default: in order. */
+  readonly parallel?: { readonly threads: ReplayThreads; readonly lists: AccessListSource };
   readonly log: Log;
   readonly metrics: VerifierMetrics;
   readonly clock: Clock;
@@ -343,7 +348,7 @@ export class Verifier implements Service, VerifierApi {
   }
 
   async #execute(derived: DerivedBlock): Promise<void> {
-    const { chain, state, engine, metrics, clock } = this.#deps;
+    const { chain, state, metrics, clock, parallel } = this.#deps;
     const startMs = clock.nowMs();
     const parent = chain.block(chain.head);
     assert(
@@ -352,13 +357,22 @@ export class Verifier implements Service, VerifierApi {
     );
     const reading = this.#read(derived.transactions);
     for (const raws of this.#machine.ahead(READ_AHEAD_BLOCKS)) void this.#read(raws);
+    const replay =
+      parallel === undefined
+        ? undefined
+        : new AccessListReplay(
+            this.#deps.engine,
+            parallel.threads,
+            await parallel.lists.accessList(parent.header.number + 1),
+          );
     const { block, receipts, prepared, accessList, skipped } = await replayBlock({
       derived,
       posted: await reading,
       parent,
       chain: this.genesis,
       state: state.reader(),
-      engine,
+      engine: replay ?? this.#deps.engine,
+      isOneBatch: replay !== undefined,
       withAccessList: chain.accessListBlocks > 0,
       prepare: (writes) => state.prepare(writes),
     });
@@ -369,6 +383,7 @@ export class Verifier implements Service, VerifierApi {
     });
     await this.#deps.database.settled(); // replay outruns the disk: memory must not fill with what waits for it
     metrics.blockSeconds.observe((clock.nowMs() - startMs) / 1_000);
+    if (replay !== undefined) metrics.replays.inc(1, { outcome: replay.outcome });
     metrics.transactions.inc(block.transactions.length);
     for (const { reason } of skipped) metrics.skipped.inc(1, { reason });
     if (derived.segmentIndex === undefined) metrics.forcedBlocks.inc();

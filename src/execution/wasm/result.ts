@@ -461,7 +461,7 @@ export class WasmIncluded implements IncludedResult {
     return this.#settled().deltas();
   }
   recordAccess(list: AccessListBuilder, index: number, code: (codeHash: Uint8Array) => Uint8Array): void {
-    this.record.recordAccess(list, index, code);
+    this.#settled().recordAccess(list, index, code);
   }
   /** 256 bytes when the batch asked for blooms. */
   get bloom(): Uint8Array | undefined {

@@ -62,6 +62,26 @@ export type BatchOptions = {
 /** A partial batch with the record behind each result; undefined for what the machine has no room for. */
 export type RecordedBatch = PartialBatch & { readonly records: readonly (TxRecord | undefined)[] };
 
+/** What the machine wrote about a whole batch: its records, and its net effect at `netAt`. */
+export type RawBatch = {
+  readonly kind: "batch";
+  readonly bytes: Uint8Array;
+  readonly count: number;
+  readonly netAt: number;
+};
+
+/** The results that a machine, here or in another thread, wrote down. */
+export function readRawBatch({ bytes, count, netAt }: RawBatch): BatchResults {
+  const output = new Output(bytes);
+  const results: TxResult[] = [];
+  for (let i = 0, at = 0; i < count; i++) {
+    const record = new TxRecord(output, at);
+    at += record.size;
+    results.push(resultOf(record));
+  }
+  return Object.assign(results, { writes: output.net(netAt) });
+}
+
 export class WasmEngine implements SpeculativeEngine {
   readonly name = "wasm";
   readonly #machine: Machine;
@@ -152,6 +172,34 @@ export class WasmEngine implements SpeculativeEngine {
       if (results.length < txs.length) reader = new OverlayReader(state, written);
     }
     return { results: Object.assign(results, { writes: written ?? emptyWrites() }), records, missing };
+  }
+
+  /**
+   * Runs `txs` as {@link execute} does and hands back the machine's own bytes, to be read elsewhere by
+   * {@link readRawBatch}; or the missing read, or undefined when they do not fit the machine at once.
+   */
+  executeRaw(
+    env: BlockEnv,
+    txs: readonly TxInput[],
+    state: StateReader,
+    gasAvailable: number,
+    options: BatchOptions = {},
+  ): RawBatch | MissingKey | undefined {
+    const machine = this.#machine;
+    this.#writeEnvironment(env, gasAvailable, options);
+    const count = this.#writeInputs(txs, 0);
+    if (count < txs.length) return undefined;
+    machine.init();
+    const done = machine.batch(count, state, options.tracer);
+    const net = machine.net();
+    const start = machine.outputAt;
+    const bytes = machine.bytes.slice(start, net === 0 ? machine.finish() : machine.netEnd());
+    if (done === count && net !== 0) return { kind: "batch", bytes, count, netAt: net - start };
+    const output = new Output(bytes);
+    let at = 0;
+    for (let i = 0; i < done; i++) at += new TxRecord(output, at).size;
+    const stop = done < count ? new TxRecord(output, at) : undefined;
+    return stop?.status === STATUS_MISSING ? missingKey(stop) : undefined;
   }
 
   call(env: BlockEnv, call: CallInput, state: StateReader): Promise<CallResult> {

@@ -188,7 +188,13 @@ export class World extends TestSequencer {
   }
 }
 
-export const TEST_CONFIG: VerifierConfig = { pollMs: 10, l1StartBlock: 0, reorgDepthMax: 64, historyBlocks: 1_000 };
+export const TEST_CONFIG: VerifierConfig = {
+  pollMs: 10,
+  l1StartBlock: 0,
+  reorgDepthMax: 64,
+  historyBlocks: 1_000,
+  replayThreads: 0,
+};
 
 export type Stores = {
   readonly database: VerifierDeps["database"];
