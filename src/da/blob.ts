@@ -9,7 +9,7 @@ import type { CounterHandle } from "../base/metrics.ts";
 import { postBlobsInput } from "../l1/inbox.ts";
 import { type BlobProofs, proveBlob } from "../l1/kzg.ts";
 import type { L1Reader } from "../l1/l1.ts";
-import type { SendRequest, TransactionSender } from "../l1/l1-sender.ts";
+import type { SendRequest, TransactionSender } from "../l1/sender.ts";
 import { BLOBS_PER_SEGMENT_MAX, blobCountFor, blobPayloadMaxBytes, encodeBlobs } from "../protocol/blob-codec.ts";
 import type { BlobArchive } from "./blob-archive.ts";
 import { type BlobSource, type DaWriter, daError, type Posted, type SegmentPost } from "./da.ts";
@@ -42,6 +42,7 @@ export class BlobWriter implements DaWriter {
     return {
       purpose: "batch",
       what: `segment ${segment.index}`,
+      place: segment.index,
       to: this.#deps.inbox,
       data: postBlobsInput(segment),
     };

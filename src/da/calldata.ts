@@ -3,7 +3,7 @@
  * lie in the input of the transaction itself; nodes take transactions of at most 128 kB.
  */
 import { postCalldataInput } from "../l1/inbox.ts";
-import type { SendRequest, TransactionSender } from "../l1/l1-sender.ts";
+import type { SendRequest, TransactionSender } from "../l1/sender.ts";
 import { type DaWriter, daError, type Posted, type SegmentPost } from "./da.ts";
 
 /** Below the 131,072 bytes that nodes take, with room for the rest of the transaction. */
@@ -24,6 +24,7 @@ export class CalldataWriter implements DaWriter {
     return {
       purpose: "batch",
       what: `segment ${segment.index}`,
+      place: segment.index,
       to: this.#inbox,
       data: postCalldataInput(segment, segment.bytes),
     };

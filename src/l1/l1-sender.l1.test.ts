@@ -11,10 +11,11 @@ import { Anvil, type AnvilOptions, DEV_MNEMONIC } from "./anvil.ts";
 import type { JsonRpc } from "./json-rpc.ts";
 import { readList, readObject } from "./json-rpc.ts";
 import { type BlobProofs, proveBlob } from "./kzg.ts";
-import { L1Sender, type L1SenderOptions, SENDER_DEFAULTS, type SendRequest } from "./l1-sender.ts";
+import { L1Sender, type L1SenderOptions, SENDER_DEFAULTS } from "./l1-sender.ts";
 import { localSigner } from "./l1-signer.ts";
 import { senderMetrics } from "./metrics.ts";
 import { RpcL1 } from "./rpc-l1.ts";
+import type { SendRequest } from "./sender.ts";
 import { sweepPool } from "./testing/settlement.ts";
 
 const KEY = mnemonicToAccount(DEV_MNEMONIC, { addressIndex: 3 }).getHdKey().privateKey as Uint8Array;

@@ -19,7 +19,7 @@ import { Loop } from "../base/loop.ts";
 import type { Service } from "../base/service.ts";
 import type { DaWriter } from "../da/da.ts";
 import type { L1Reader } from "../l1/l1.ts";
-import type { TransactionSender } from "../l1/l1-sender.ts";
+import type { TransactionSender } from "../l1/sender.ts";
 import { BLOB_CAPACITY_BYTES, blobCountFor, blobPayloadMaxBytes } from "../protocol/blob-codec.ts";
 import type { L1Origin } from "../protocol/block.ts";
 import { type BuiltSegment, SegmentBuilder } from "../protocol/segment-builder.ts";
