@@ -52,7 +52,7 @@ contract CrossDomainMessengerTest is DeployedCluster {
     Target private target;
 
     function setUp() public {
-        deployCluster();
+        startCluster();
         target = new Target(messenger);
         vm.deal(alice, 1_000 ether);
         vm.deal(address(portal), 1_000 ether);

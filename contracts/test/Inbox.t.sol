@@ -6,9 +6,7 @@ import {DeployedCluster} from "./SheafTest.sol";
 
 contract InboxTest is DeployedCluster {
     function setUp() public {
-        deployCluster();
-        vm.prank(operator);
-        inbox.publishGenesis("genesis");
+        startCluster();
     }
 
     function blobs(uint256 count) private {

@@ -4,6 +4,9 @@ pragma solidity ^0.8.30;
 import {OwnableUpgradeable} from "@openzeppelin/contracts-upgradeable/access/OwnableUpgradeable.sol";
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 
+import {ClusterRegistry} from "../src/l1/ClusterRegistry.sol";
+import {Inbox} from "../src/l1/Inbox.sol";
+import {L1StandardBridge} from "../src/l1/L1StandardBridge.sol";
 import {ResourceMetering} from "../src/l1/ResourceMetering.sol";
 import {SheafOutputOracle} from "../src/l1/SheafOutputOracle.sol";
 import {SheafPortal} from "../src/l1/SheafPortal.sol";
@@ -71,8 +74,52 @@ contract SheafPortalTest is DeployedCluster {
     bytes32 private constant DEPOSITED = keccak256("TransactionDeposited(address,address,uint256,bytes)");
 
     function setUp() public {
-        deployCluster();
+        startCluster();
         vm.deal(alice, 1_000 ether);
+    }
+
+    // --- before the genesis -----------------------------------------------------------------------------------------
+
+    function test_depositsAreRefusedUntilTheBlockAfterTheGenesis() public {
+        vm.prank(deployer);
+        ClusterRegistry.Cluster memory c = factory.deployCluster(clusterParameters(902));
+        SheafPortal fresh = SheafPortal(payable(c.portal));
+        vm.startPrank(alice, alice);
+        vm.expectRevert(SheafPortal.GenesisMissing.selector);
+        fresh.depositTransaction{value: 1 ether}(alice, 1 ether, 100_000, false, "");
+        (bool success, bytes memory reason) = address(fresh).call{value: 1 ether}("");
+        vm.assertTrue(!success);
+        vm.assertEq(bytes32(reason), bytes32(SheafPortal.GenesisMissing.selector));
+        vm.stopPrank();
+
+        vm.prank(operator);
+        Inbox(c.inbox).publishGenesis("genesis");
+        vm.assertEq(uint256(Inbox(c.inbox).genesisBlock()), block.number);
+        vm.prank(alice, alice);
+        vm.expectRevert(SheafPortal.GenesisMissing.selector);
+        fresh.depositTransaction{value: 1 ether}(alice, 1 ether, 100_000, false, "");
+
+        vm.roll(block.number + 1);
+        vm.prank(alice, alice);
+        fresh.depositTransaction{value: 1 ether}(alice, 1 ether, 100_000, false, "");
+        vm.assertEq(address(fresh).balance, 1 ether);
+    }
+
+    function test_theEscrowCanBeFilledBeforeTheGenesis() public {
+        vm.prank(deployer);
+        SheafPortal fresh = SheafPortal(payable(factory.deployCluster(clusterParameters(902)).portal));
+        vm.prank(alice, alice);
+        fresh.donateETH{value: 3 ether}();
+        vm.assertEq(address(fresh).balance, 3 ether);
+    }
+
+    function test_tokensAreNotTakenBeforeTheGenesis() public {
+        vm.prank(deployer);
+        ClusterRegistry.Cluster memory c = factory.deployCluster(clusterParameters(902));
+        vm.startPrank(alice, alice);
+        vm.expectRevert(SheafPortal.GenesisMissing.selector);
+        L1StandardBridge(payable(c.l1StandardBridge)).depositETH{value: 1 ether}(100_000, "");
+        vm.stopPrank();
     }
 
     // --- deposits ---------------------------------------------------------------------------------------------------

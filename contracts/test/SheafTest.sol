@@ -142,6 +142,14 @@ abstract contract DeployedCluster is SheafTest {
         bridge = L1StandardBridge(payable(c.l1StandardBridge));
     }
 
+    /// @notice A deployed cluster whose genesis is published: it takes deposits and segments.
+    function startCluster() internal {
+        deployCluster();
+        vm.prank(operator);
+        inbox.publishGenesis("genesis");
+        vm.roll(block.number + 1);
+    }
+
     /// @notice Proposes an output in which `w` alone was recorded; returns what a proof of it needs.
     function proposeWith(Types.WithdrawalTransaction memory w)
         internal

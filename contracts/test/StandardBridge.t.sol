@@ -69,7 +69,7 @@ contract StandardBridgeTest is DeployedCluster {
 
     /// @dev Both layers live in one EVM here: L2's contracts at their predeploy addresses.
     function setUp() public {
-        deployCluster();
+        startCluster();
         vm.deal(alice, 1_000 ether);
         token = new Token();
         token.mint(alice, 1_000);

@@ -27,7 +27,7 @@ contract PortalNext is SheafPortal {
 
 contract UpgradeTest is DeployedCluster {
     function setUp() public {
-        deployCluster();
+        startCluster();
     }
 
     function proxies() private view returns (address[7] memory) {

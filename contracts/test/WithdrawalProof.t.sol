@@ -11,7 +11,7 @@ contract WithdrawalProofTest is DeployedCluster {
     string private json;
 
     function setUp() public {
-        deployCluster();
+        startCluster();
         json = vm.readFile("test/vectors/withdrawal-proofs.json");
     }
 

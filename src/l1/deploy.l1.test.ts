@@ -84,6 +84,21 @@ async function network(t: TestContext) {
   return { anvil, chain, transport, deployer, contracts, client, wallet };
 }
 
+/** Publishes some genesis; deposits are taken from the block after it. */
+async function openDeposits(
+  { anvil, client, wallet }: Awaited<ReturnType<typeof network>>,
+  inbox: Uint8Array,
+): Promise<void> {
+  const hash = await wallet(operator).writeContract({
+    abi: inboxAbi,
+    address: toHex(inbox),
+    functionName: "publishGenesis",
+    args: ["0x01"],
+  });
+  await client.waitForTransactionReceipt({ hash });
+  await anvil.mine(1);
+}
+
 test("two clusters are deployed, wired to each other, registered, and owned by the timelock", async (t) => {
   const { deployer, contracts, client } = await network(t);
   const started = performance.now();
@@ -141,7 +156,8 @@ test("a cluster out of bounds, or a second one of a chain id, is not deployed", 
 });
 
 test("viem's op-stack actions deposit, prove and finalize", async (t) => {
-  const { anvil, chain, deployer, contracts, client, wallet } = await network(t);
+  const net = await network(t);
+  const { anvil, chain, deployer, contracts, client, wallet } = net;
   const { contracts: c } = await deployCluster(deployer, contracts, parameters(901));
   const [portal, oracle] = [toHex(c.portal), toHex(c.outputOracle)];
   const cluster = defineChain({
@@ -159,6 +175,17 @@ test("viem's op-stack actions deposit, prove and finalize", async (t) => {
   const l1 = client.extend(publicActionsL1());
   const aliceL1 = wallet(alice).extend(walletActionsL1());
   assert.deepEqual(await l1.getPortalVersion({ targetChain: cluster }), { major: 2, minor: 8, patch: 0 });
+
+  // Before the genesis nothing would derive it.
+  const early = client.simulateContract({
+    abi: sheafPortalAbi,
+    address: portal,
+    functionName: "depositTransaction",
+    args: [alice.address, 0n, 50_000n, false, "0x"],
+    account: alice,
+  });
+  await assert.rejects(early, /GenesisMissing/);
+  await openDeposits(net, c.inbox);
 
   // In: the event says what derivation will execute.
   const depositHash = await aliceL1.depositTransaction({
@@ -262,8 +289,10 @@ test("viem's op-stack actions deposit, prove and finalize", async (t) => {
 });
 
 test("gas estimates of deposits suffice, also through the messenger", async (t) => {
-  const { deployer, contracts, client, wallet } = await network(t);
+  const net = await network(t);
+  const { deployer, contracts, client, wallet } = net;
   const { contracts: c } = await deployCluster(deployer, contracts, parameters(901));
+  await openDeposits(net, c.inbox);
   const target: Address = "0x00000000000000000000000000000000000000aa";
   for (const minGasLimit of [21_000, 1_000_000]) {
     const hash = await wallet(alice).writeContract({

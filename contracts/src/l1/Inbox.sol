@@ -57,8 +57,9 @@ contract Inbox is Initializable {
     uint64 public nextIndex;
     /// @notice One above the highest index posted.
     uint64 public endIndex;
-    /// @notice Segments may be posted. Beside the counters, so that a post reads them all at once.
-    bool public genesisPublished;
+    /// @notice L1 block in which the genesis was published; zero until then. Segments may be posted from it on, deposits
+    ///         are derived from the block after it. Beside the counters, so that a post reads them all at once.
+    uint64 public genesisBlock;
     /// @dev Bit i: index `nextIndex + i` is posted. All zero unless `endIndex > nextIndex`.
     uint256 private _ahead;
     /// @notice Accounts that may post.
@@ -131,9 +132,9 @@ contract Inbox is Initializable {
     /// @notice Publishes the cluster's genesis document, once, before all segments.
     function publishGenesis(bytes calldata data) external {
         if (msg.sender != systemConfig.operator()) revert NotOperator(msg.sender);
-        if (genesisPublished) revert GenesisExists(genesisHash);
+        if (genesisBlock != 0) revert GenesisExists(genesisHash);
         if (data.length == 0) revert EmptyGenesis();
-        genesisPublished = true;
+        genesisBlock = uint64(block.number);
         genesisHash = keccak256(data);
         emit GenesisPublished(data);
     }
@@ -160,7 +161,7 @@ contract Inbox is Initializable {
     ) private {
         if (!isPoster[msg.sender]) revert NotPoster(msg.sender);
         if (firstBlock > lastBlock) revert EmptyRange(firstBlock, lastBlock);
-        if (!genesisPublished) revert GenesisMissing();
+        if (genesisBlock == 0) revert GenesisMissing();
         uint64 current = currentTerm;
         if (term != current) {
             if (term < current) revert StaleTerm(term, current);

@@ -10,6 +10,7 @@ import {Constants} from "../universal/Constants.sol";
 import {Hashing} from "../universal/Hashing.sol";
 import {SafeCall} from "../universal/SafeCall.sol";
 import {Types} from "../universal/Types.sol";
+import {Inbox} from "./Inbox.sol";
 import {ResourceMetering} from "./ResourceMetering.sol";
 import {SheafOutputOracle} from "./SheafOutputOracle.sol";
 import {SystemConfig} from "./SystemConfig.sol";
@@ -49,6 +50,8 @@ contract SheafPortal is OwnableUpgradeable, ResourceMetering, ReentrancyGuardTra
     error AlreadyFinalized(bytes32 withdrawalHash);
     /// @dev The escrow holds less than the withdrawal takes; it can be finalized once it holds enough.
     error InsufficientEscrow(uint256 held, uint256 needed);
+    /// @dev Derivation starts with the block after the genesis and would never see this deposit.
+    error GenesisMissing();
     /// @dev Raised for a gas estimate only: with this much gas the target would fail.
     error GasEstimation();
 
@@ -85,6 +88,8 @@ contract SheafPortal is OwnableUpgradeable, ResourceMetering, ReentrancyGuardTra
     address public guardian;
     /// @notice Withdrawals are paused until this time, in seconds.
     uint64 public pausedUntil;
+    /// @dev Deposits are open: the genesis is in an earlier block. Never closed again.
+    bool private _isOpen;
 
     /// @dev L2 sender of the withdrawal being executed; zero outside.
     address private transient _l2Sender;
@@ -258,6 +263,7 @@ contract SheafPortal is OwnableUpgradeable, ResourceMetering, ReentrancyGuardTra
         payable
         metered(gasLimit)
     {
+        if (!_isOpen) _open();
         if (isCreation && to != address(0)) revert BadTarget(to);
         if (data.length > MAX_DEPOSIT_DATA) revert LargeCalldata(data.length, MAX_DEPOSIT_DATA);
         uint64 least = minimumGasLimit(uint64(data.length));
@@ -277,6 +283,13 @@ contract SheafPortal is OwnableUpgradeable, ResourceMetering, ReentrancyGuardTra
     /// @notice Least L2 gas of a deposit with `byteCount` bytes of data: the floor price of EIP-7623.
     function minimumGasLimit(uint64 byteCount) public pure returns (uint64) {
         return byteCount * 40 + 21_000;
+    }
+
+    /// @dev The inbox is asked until the genesis is there, then never again.
+    function _open() private {
+        uint64 genesisBlock = Inbox(systemConfig.inbox()).genesisBlock();
+        if (genesisBlock == 0 || block.number <= genesisBlock) revert GenesisMissing();
+        _isOpen = true;
     }
 
     /// @dev The output at an index, or an empty one if it was deleted.

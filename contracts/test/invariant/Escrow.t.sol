@@ -411,7 +411,7 @@ contract EscrowInvariantTest is DeployedCluster {
     EscrowHandler private handler;
 
     function setUp() public {
-        deployCluster();
+        startCluster();
         vm.fee(1_000 gwei); // deposits burn little gas
         handler = new EscrowHandler(portal, oracle, messenger, bridge, proposer, challenger);
     }

@@ -96,9 +96,7 @@ contract InboxInvariantTest is DeployedCluster {
     InboxModel private model;
 
     function setUp() public {
-        deployCluster();
-        vm.prank(operator);
-        inbox.publishGenesis("genesis");
+        startCluster();
         model = new InboxModel(inbox, systemConfig, operator, sequencer, poster);
     }
 

@@ -6,6 +6,7 @@ export const sheafPortalAbi = [
   {"inputs":[{"name":"target","type":"address"}],"name":"BadTarget","type":"error"},
   {"inputs":[{"name":"until","type":"uint64"}],"name":"CallPaused","type":"error"},
   {"inputs":[],"name":"GasEstimation","type":"error"},
+  {"inputs":[],"name":"GenesisMissing","type":"error"},
   {"inputs":[{"name":"held","type":"uint256"},{"name":"needed","type":"uint256"}],"name":"InsufficientEscrow","type":"error"},
   {"inputs":[],"name":"InvalidInitialization","type":"error"},
   {"inputs":[{"name":"expected","type":"bytes32"},{"name":"actual","type":"bytes32"}],"name":"InvalidOutputRootProof","type":"error"},
