@@ -9,9 +9,10 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { MerklePatriciaTrie } from "@ethereumjs/mpt";
 import { toHexKey } from "../src/base/bytes.ts";
+import { EMPTY_CODE_HASH, EMPTY_TRIE_ROOT } from "../src/protocol/ordered-trie.ts";
 import { emptyWrites, type StateWrites } from "../src/protocol/state-writes.ts";
 import { LmdbState } from "../src/state/lmdb-state.ts";
-import { accountLeafValue, EMPTY_CODE_HASH, EMPTY_ROOT } from "../src/state/trie-node.ts";
+import { accountLeafValue } from "../src/state/trie-node.ts";
 import { Database } from "../src/store/database.ts";
 
 const { values } = parseArgs({
@@ -183,7 +184,7 @@ await row("10 changed accounts", 10, () => transfers(10, accounts));
 
 // The peer gets a trie twenty times smaller and no storage at all: in memory, current version only.
 const peer = new MerklePatriciaTrie({ useKeyHashing: true });
-const value = (): Uint8Array => accountLeafValue(BigInt(random(1000)), balance(), EMPTY_ROOT, EMPTY_CODE_HASH);
+const value = (): Uint8Array => accountLeafValue(BigInt(random(1000)), balance(), EMPTY_TRIE_ROOT, EMPTY_CODE_HASH);
 for (let n = 0; n < PEER_ACCOUNTS; n++) await peer.put(Buffer.from(addressKey(n), "hex"), value());
 const peerSamples: number[] = [];
 for (let round = 0; round < 5; round++) {

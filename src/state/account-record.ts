@@ -5,8 +5,8 @@
  */
 import { bytesToBigInt } from "../base/bytes.ts";
 import type { Account } from "../execution/execution.ts";
+import { EMPTY_CODE_HASH, EMPTY_TRIE_ROOT } from "../protocol/ordered-trie.ts";
 import { readTrieId, TRIE_ID_BYTES, writeTrieId } from "./state-key.ts";
-import { EMPTY_CODE_HASH, EMPTY_ROOT } from "./trie-node.ts";
 
 export type AccountRecord = Account & {
   /** 0: no storage. */
@@ -51,7 +51,7 @@ export function decodeAccount(bytes: Uint8Array, at: number): AccountRecord {
     codeHash = bytes.slice(at, at + 32);
     at += 32;
   }
-  if ((flags & HAS_STORAGE) === 0) return { nonce, balanceWei, codeHash, storageId: 0, storageRoot: EMPTY_ROOT };
+  if ((flags & HAS_STORAGE) === 0) return { nonce, balanceWei, codeHash, storageId: 0, storageRoot: EMPTY_TRIE_ROOT };
   const storageRoot = bytes.slice(at + TRIE_ID_BYTES, at + TRIE_ID_BYTES + 32);
   return { nonce, balanceWei, codeHash, storageId: readTrieId(bytes, at), storageRoot };
 }
@@ -75,7 +75,7 @@ export function accountLeaf(bytes: Uint8Array, at: number): Uint8Array {
   const storageAt = codeAt + (flags & HAS_CODE ? 32 : 0) + TRIE_ID_BYTES;
   out[to++] = 0xa0;
   if (flags & HAS_STORAGE) for (let i = 0; i < 32; i++) out[to + i] = bytes[storageAt + i] as number;
-  else out.set(EMPTY_ROOT, to);
+  else out.set(EMPTY_TRIE_ROOT, to);
   to += 32;
   out[to++] = 0xa0;
   if (flags & HAS_CODE) for (let i = 0; i < 32; i++) out[to + i] = bytes[codeAt + i] as number;

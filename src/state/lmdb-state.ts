@@ -10,6 +10,7 @@ import { assert } from "../base/assert.ts";
 import { bytesEqual, compareBytes, EMPTY_BYTES, fromHex, toHexKey } from "../base/bytes.ts";
 import type { Account, StateReader } from "../execution/execution.ts";
 import { keccak256 } from "../protocol/keccak.ts";
+import { EMPTY_CODE_HASH, EMPTY_TRIE_ROOT } from "../protocol/ordered-trie.ts";
 import type { StateWrites } from "../protocol/state-writes.ts";
 import type { Database, Table } from "../store/database.ts";
 import { type AccountRecord, accountLeaf, decodeAccount, encodeAccount } from "./account-record.ts";
@@ -18,7 +19,7 @@ import { stateError } from "./error.ts";
 import type { AccountProof, PreparedState, StateStore } from "./state.ts";
 import { ACCOUNT_TRIE, entryKey, readTrieId, TRIE_ID_BYTES, trieRange, writeTrieId } from "./state-key.ts";
 import { TrieBatch } from "./trie.ts";
-import { EMPTY_CODE_HASH, EMPTY_ROOT, slotLeafValue } from "./trie-node.ts";
+import { slotLeafValue } from "./trie-node.ts";
 import { applyNodeDiff, TrieStore } from "./trie-store.ts";
 import { UNDO_CHECKPOINTED, UNDO_NOTE, UNDO_REMOVED, UndoLog } from "./undo-log.ts";
 import { STAMP_BYTES, stampVersion, VersionedTable } from "./versioned-table.ts";
@@ -78,7 +79,7 @@ type SlotChange = {
 
 /** A next state that waits for its commit: holds all changes in memory, sorted as they will be written. */
 class Prepared implements PreparedState {
-  stateRoot: Uint8Array = EMPTY_ROOT;
+  stateRoot: Uint8Array = EMPTY_TRIE_ROOT;
   readonly base: number;
   readonly generation: number;
   readonly accounts: AccountChange[] = [];
@@ -117,7 +118,7 @@ export class LmdbState implements StateStore {
   /** History up to here is gone; it trails {@link oldest} while pruning is under way. */
   #prunedTo = 0;
   #nextStorageId = 1;
-  #root = EMPTY_ROOT;
+  #root = EMPTY_TRIE_ROOT;
 
   /** The last transaction that changed the state. */
   #touchedBy = -1;
@@ -172,7 +173,7 @@ export class LmdbState implements StateStore {
       this.#oldest = 0;
       this.#prunedTo = 0;
       this.#nextStorageId = 1;
-      this.#root = EMPTY_ROOT;
+      this.#root = EMPTY_TRIE_ROOT;
       return;
     }
     if (bytes[0] !== FORMAT)
@@ -342,7 +343,7 @@ export class LmdbState implements StateStore {
         prepared,
         write.storage,
         wiped ? 0 : oldId,
-        wiped || record === undefined ? EMPTY_ROOT : record.storageRoot,
+        wiped || record === undefined ? EMPTY_TRIE_ROOT : record.storageRoot,
       );
       if (record !== undefined && sameAccount(record, account) && storage.storageId === oldId && !storage.changed)
         continue;
@@ -404,7 +405,7 @@ export class LmdbState implements StateStore {
     const newRoot = batch.hash();
     prepared.tries.push({ trieId, batch });
     if (trieId === prepared.nextStorageId) prepared.nextStorageId++;
-    return { storageId: bytesEqual(newRoot, EMPTY_ROOT) ? 0 : trieId, storageRoot: newRoot, changed: true };
+    return { storageId: bytesEqual(newRoot, EMPTY_TRIE_ROOT) ? 0 : trieId, storageRoot: newRoot, changed: true };
   }
 
   commit(version: number, prepared: PreparedState): void {
@@ -547,13 +548,13 @@ export class LmdbState implements StateStore {
       const proof = this.#tries.prove(storageId, slotKey, version);
       return { slot, value: value === undefined ? ZERO_32 : slotValue(value, 0, value.length), proof };
     });
-    return { account: record, storageRoot: record?.storageRoot ?? EMPTY_ROOT, accountProof, storageProofs };
+    return { account: record, storageRoot: record?.storageRoot ?? EMPTY_TRIE_ROOT, accountProof, storageProofs };
   }
 
   storageRoot(version: number, address: Uint8Array): Uint8Array {
     this.#requireVersion(version);
     const payload = this.#records.at(entryKey(ACCOUNT_TRIE, keccak256(address)), version);
-    return payload === undefined ? EMPTY_ROOT : decodeAccount(payload, 0).storageRoot;
+    return payload === undefined ? EMPTY_TRIE_ROOT : decodeAccount(payload, 0).storageRoot;
   }
 }
 

@@ -6,11 +6,12 @@ import { assert } from "../base/assert.ts";
 import { EMPTY_BYTES, fromHex, toHexKey } from "../base/bytes.ts";
 import type { Account, StateReader } from "../execution/execution.ts";
 import { keccak256 } from "../protocol/keccak.ts";
+import { EMPTY_CODE_HASH } from "../protocol/ordered-trie.ts";
 import type { StateWrites } from "../protocol/state-writes.ts";
 import { stateError } from "./error.ts";
 import { PlainTrie } from "./plain-trie.ts";
 import type { AccountProof, PreparedState, StateStore } from "./state.ts";
-import { accountLeafValue, EMPTY_CODE_HASH, slotLeafValue } from "./trie-node.ts";
+import { accountLeafValue, slotLeafValue } from "./trie-node.ts";
 
 const ZERO_32 = new Uint8Array(32);
 const EMPTY_CODE_KEY = toHexKey(EMPTY_CODE_HASH);

@@ -4,7 +4,8 @@
  */
 import { compareBytes } from "../base/bytes.ts";
 import { keccak256 } from "../protocol/keccak.ts";
-import { branchNode, EMPTY_ROOT, extensionNode, leafNode, nodeRef, toNibbles } from "./trie-node.ts";
+import { EMPTY_TRIE_ROOT } from "../protocol/ordered-trie.ts";
+import { branchNode, extensionNode, leafNode, nodeRef, toNibbles } from "./trie-node.ts";
 
 /** `key` as it stands in the trie: 32 bytes, already hashed, in the state; of any lengths in public test files. */
 export type TrieEntry = { readonly key: Uint8Array; readonly value: Uint8Array };
@@ -21,7 +22,7 @@ export class PlainTrie {
       .toSorted((a, b) => compareBytes(a.key, b.key))
       .map((e) => ({ path: toNibbles(e.key), value: e.value }));
     this.#top = sorted.length === 0 ? undefined : build(sorted, 0);
-    this.root = this.#top === undefined ? EMPTY_ROOT : keccak256(this.#top.rlp);
+    this.root = this.#top === undefined ? EMPTY_TRIE_ROOT : keccak256(this.#top.rlp);
   }
 
   /** RLP nodes from the root towards `key`, without nodes embedded in their parent. */

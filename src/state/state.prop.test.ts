@@ -11,12 +11,12 @@ import fc from "fast-check";
 import { bytesEqual, toHexKey } from "../base/bytes.ts";
 import { hasCode } from "../base/error.ts";
 import { keccak256 } from "../protocol/keccak.ts";
+import { EMPTY_CODE_HASH, EMPTY_TRIE_ROOT } from "../protocol/ordered-trie.ts";
 import { type AccountWrite, emptyWrites, type StateWrites } from "../protocol/state-writes.ts";
 import { Database } from "../store/database.ts";
 import { LmdbState } from "./lmdb-state.ts";
 import { MemoryState } from "./memory-state.ts";
 import { readTrieId } from "./state-key.ts";
-import { EMPTY_CODE_HASH, EMPTY_ROOT } from "./trie-node.ts";
 
 const ADDRESSES = 40;
 const SLOTS = 30;
@@ -307,7 +307,7 @@ test("history that was pruned leaves nothing behind", async () => {
       );
       let storages = 0;
       for (let n = 0; n < ADDRESSES; n++)
-        if (!bytesEqual(durable.storageRoot(durable.head, addressOf(n)), EMPTY_ROOT)) storages++;
+        if (!bytesEqual(durable.storageRoot(durable.head, addressOf(n)), EMPTY_TRIE_ROOT)) storages++;
       ids.delete(0);
       assert.equal(ids.size, storages);
     }),

@@ -3,13 +3,8 @@
  * references (the hash, or the node itself when shorter than 32 bytes).
  * @see https://ethereum.org/developers/docs/data-structures-and-encoding/patricia-merkle-trie
  */
-import { bigIntToMinimalBytes, concatBytes, fromHex } from "../base/bytes.ts";
+import { bigIntToMinimalBytes, concatBytes } from "../base/bytes.ts";
 import { keccak256 } from "../protocol/keccak.ts";
-
-/** keccak256(rlp("")): root of a trie without entries. */
-export const EMPTY_ROOT = fromHex("56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421");
-/** keccak256(""): code hash of accounts without code. */
-export const EMPTY_CODE_HASH = fromHex("c5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470");
 
 /** The one-byte RLP of the empty string. */
 const EMPTY_ITEM = Uint8Array.of(0x80);

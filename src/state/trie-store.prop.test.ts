@@ -12,11 +12,11 @@ import { MerklePatriciaTrie, verifyMerkleProof } from "@ethereumjs/mpt";
 import fc from "fast-check";
 import { bytesEqual, compareBytes, fromHex, toHexKey } from "../base/bytes.ts";
 import { keccak256 } from "../protocol/keccak.ts";
+import { EMPTY_TRIE_ROOT } from "../protocol/ordered-trie.ts";
 import { Database } from "../store/database.ts";
 import { PlainTrie } from "./plain-trie.ts";
 import { entryKey } from "./state-key.ts";
 import { TrieBatch } from "./trie.ts";
-import { EMPTY_ROOT } from "./trie-node.ts";
 import { applyNodeDiff, TrieStore } from "./trie-store.ts";
 import { UndoLog } from "./undo-log.ts";
 import { STAMP_BYTES, VersionedTable } from "./versioned-table.ts";
@@ -42,7 +42,7 @@ class StoredTrie {
   readonly roots: Uint8Array[] = [];
 
   get root(): Uint8Array {
-    return this.roots.at(-1) ?? EMPTY_ROOT;
+    return this.roots.at(-1) ?? EMPTY_TRIE_ROOT;
   }
 
   commit(changes: readonly Change[]): Uint8Array {

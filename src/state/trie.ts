@@ -7,8 +7,8 @@
  */
 import { assert } from "../base/assert.ts";
 import { keccak256, keccak256Into } from "../protocol/keccak.ts";
+import { EMPTY_TRIE_ROOT } from "../protocol/ordered-trie.ts";
 import { Arena } from "./arena.ts";
-import { EMPTY_ROOT } from "./trie-node.ts";
 
 export const KEY_NIBBLES = 64;
 const NO_PATH = new Uint8Array(0);
@@ -269,7 +269,7 @@ export class TrieBatch {
   hash(): Uint8Array {
     if (this.#rootHash !== undefined) return this.#rootHash;
     const root = this.#root;
-    if (root === undefined) this.#rootHash = EMPTY_ROOT;
+    if (root === undefined) this.#rootHash = EMPTY_TRIE_ROOT;
     else {
       const length = root instanceof TrieLeaf ? leafReference(root, 0) : this.#nodeReference(root, 0);
       this.#rootHash =
@@ -516,5 +516,5 @@ function sameKey(a: Uint8Array, b: Uint8Array): boolean {
 }
 
 function isEmptyRoot(root: Uint8Array): boolean {
-  return sameKey(root, EMPTY_ROOT);
+  return sameKey(root, EMPTY_TRIE_ROOT);
 }

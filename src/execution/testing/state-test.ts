@@ -6,11 +6,12 @@
  */
 import { bigIntToBytes, fromHex, toHexKey } from "../../base/bytes.ts";
 import { keccak256 } from "../../protocol/keccak.ts";
+import { EMPTY_TRIE_ROOT } from "../../protocol/ordered-trie.ts";
 import { encodeRlp } from "../../protocol/rlp.ts";
 import { addressOfPrivateKey } from "../../protocol/secp256k1.ts";
 import { differs, type VectorCase } from "../../protocol/testing/vectors.ts";
 import { PlainTrie } from "../../state/plain-trie.ts";
-import { accountLeafValue, EMPTY_ROOT, slotLeafValue } from "../../state/trie-node.ts";
+import { accountLeafValue, slotLeafValue } from "../../state/trie-node.ts";
 import type { BlockEnv, Fork, StateReader, TxInput, TxResult } from "../execution.ts";
 import { EMPTY_CODE_HASH, World } from "../wasm/testing/world.ts";
 
@@ -79,7 +80,7 @@ function rootOf(world: World): Uint8Array {
         key: keccak256(fromHex(slot)),
         value: slotLeafValue(value),
       }));
-      const storageRoot = slots.length === 0 ? EMPTY_ROOT : new PlainTrie(slots).root;
+      const storageRoot = slots.length === 0 ? EMPTY_TRIE_ROOT : new PlainTrie(slots).root;
       return { key: keccak256(fromHex(address)), value: accountLeafValue(nonce, balanceWei, storageRoot, codeHash) };
     }),
   ).root;

@@ -2,10 +2,11 @@
  * Owns the victim of the kill test: a process that opens a database, commits random blocks of state and chain as fast
  * as it can, sometimes unwinds and prunes, and prints each version that it knows to be on disk. Never ends by itself.
  */
+
+import { EMPTY_CODE_HASH } from "../../protocol/ordered-trie.ts";
 import { emptyWrites, type StateWrites } from "../../protocol/state-writes.ts";
 import { Database } from "../../store/database.ts";
 import { LmdbState } from "../lmdb-state.ts";
-import { EMPTY_CODE_HASH } from "../trie-node.ts";
 
 const ADDRESSES = 3000;
 const SLOTS = 500;
