@@ -19,6 +19,13 @@ import { Devnet, type DevnetOptions, type Endpoints } from "../../src/devnet/dev
 
 const root = resolve(import.meta.dirname, "..", "..");
 const POLL_MS = 100;
+/** Long, to end a test that is broken and not one on a busy machine. */
+const WAIT_MAX_MS = 180_000;
+/** A story waits for L1 at every turn: what is idle goes there in seconds, not after the half minute of a devnet. */
+export const STORY_SETTINGS = {
+  SHEAF_PUBLISHER_AGE_MAX_SECONDS: "2",
+  SHEAF_PUBLISHER_IDLE_AGE_MAX_SECONDS: "4",
+} as const;
 
 /** Starts a devnet and stops it when the test ends. */
 export async function startDevnet(t: TestContext, options: Partial<DevnetOptions> = {}): Promise<Devnet> {
@@ -31,6 +38,7 @@ export async function startDevnet(t: TestContext, options: Partial<DevnetOptions
     l1BlockTimeSeconds: 1,
     logLevel: "info",
     ...options,
+    env: { ...STORY_SETTINGS, ...options.env },
   });
   const stop = new AbortController();
   const running = devnet.run(stop.signal);
@@ -96,7 +104,7 @@ export function clientsOf(endpoints: Endpoints, clusterIndex = 0, accountIndex =
 export async function until<T>(
   what: string,
   condition: () => Promise<T | undefined | false> | T | undefined | false,
-  timeoutMs = 60_000,
+  timeoutMs = WAIT_MAX_MS,
 ): Promise<T> {
   const endMs = systemClock.nowMs() + timeoutMs;
   for (;;) {
@@ -136,6 +144,7 @@ export class NetworkProcess {
     const child = spawn(process.execPath, [join(root, "bin", "sheaf.js"), ...args, ...(fresh ? ["--fresh"] : [])], {
       cwd: root,
       stdio: "ignore",
+      env: { ...process.env, ...STORY_SETTINGS },
     });
     this.#child = child;
     await until("the network", () => {

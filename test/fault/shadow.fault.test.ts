@@ -17,7 +17,7 @@ import { createEngine } from "../../src/execution/engines.ts";
 import { faultyEngine } from "../../src/execution/testing/faulty-engine.ts";
 import { keccak256 } from "../../src/protocol/keccak.ts";
 import type { ShadowReport } from "../../src/shadow/api.ts";
-import { clientsOf, until } from "../e2e/fixture.ts";
+import { clientsOf, STORY_SETTINGS, until } from "../e2e/fixture.ts";
 
 const root = resolve(import.meta.dirname, "..", "..");
 const BOUND_MS = 180_000;
@@ -30,11 +30,7 @@ async function start(t: TestContext, options: Partial<DevnetOptions> & { dataDir
     ports: { l1: 0, cluster: 0, verifier: 0, health: 0 },
     l1BlockTimeSeconds: 1,
     logLevel: "info",
-    env: {
-      SHEAF_SHADOW: "required",
-      SHEAF_PUBLISHER_AGE_MAX_SECONDS: "2",
-      SHEAF_PUBLISHER_IDLE_AGE_MAX_SECONDS: "4",
-    },
+    env: { ...STORY_SETTINGS, SHEAF_SHADOW: "required" },
     ...options,
   });
   const abort = new AbortController();
@@ -80,7 +76,7 @@ test("a block with a wrong result is caught before it is confirmed, and the righ
   const hash = await clients.l2.sendRawTransaction({ serializedTransaction: raw });
   assert.equal(hash, victim);
   const [node] = first.devnet.clusters;
-  await until("the sequencer halts", () => node?.notReady()?.includes("SHADOW_VETOED"), BOUND_MS);
+  await until("the sequencer halts", () => node?.notReady()?.includes("SHADOW_VETOED"));
 
   // Nobody was told, reads go on, and what people need to look into it is there.
   const head = await clients.l2.getBlockNumber({ cacheTime: 0 });
@@ -104,7 +100,6 @@ test("a block with a wrong result is caught before it is confirmed, and the righ
   await until(
     "older blocks become safe",
     async () => (await clients.verifier.getBlockNumber({ cacheTime: 0 })) >= head,
-    BOUND_MS,
   );
   assert.equal(await clients.verifier.getBlockNumber({ cacheTime: 0 }), head);
   const last = await clients.l2.getBlock({ blockNumber: head });
@@ -117,10 +112,8 @@ test("a block with a wrong result is caught before it is confirmed, and the righ
   assert.equal(receipt.blockNumber, head + 1n, "in the block it was ordered in");
   assert.equal((await clients.l2.getBlock({ blockNumber: head })).hash, last.hash);
   assert.equal(await clients.l2.getBalance({ address: to }), 12n);
-  await until(
-    "the verifier has it from L1",
-    () => clients.verifier.getTransactionReceipt({ hash }).catch(() => undefined),
-    BOUND_MS,
+  await until("the verifier has it from L1", () =>
+    clients.verifier.getTransactionReceipt({ hash }).catch(() => undefined),
   );
 
   // The running network, rebuilt by a stranger with the other engine.
