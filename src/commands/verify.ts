@@ -16,7 +16,7 @@ import { runAll } from "../base/service.ts";
 import { BeaconBlobs } from "../da/beacon.ts";
 import { BlobArchive } from "../da/blob-archive.ts";
 import { BlobSources } from "../da/blob-sources.ts";
-import { createEngine, ENGINES, type EngineName } from "../execution/engines.ts";
+import { ENGINES, type EngineName, engineConfig, openEngine } from "../execution/engines.ts";
 import { SenderRecovery } from "../gateway/sender-recovery.ts";
 import { l1Config } from "../l1/config.ts";
 import { chainIdOf, connectL1 } from "../l1/connect-l1.ts";
@@ -102,7 +102,10 @@ async function runVerify(options: Options, context: CommandContext): Promise<voi
     metrics,
     log,
   });
-  const engine = await createEngine(options.engine);
+  const engine = await openEngine(
+    { ...readConfig(engineConfig, context.env), engine: options.engine },
+    { log, metrics },
+  );
   const blobs = new BlobSources({
     sources: [new BeaconBlobs({ url: options.beacon ?? (options.l1.split(",")[0] as string) })],
     ...(options.archive === undefined ? {} : { archive: new BlobArchive(resolve(options.archive)) }),

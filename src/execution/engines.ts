@@ -1,7 +1,16 @@
-/** Owns the choice of execution engine: by name, one table. The first one is the default. */
-import { type ConfigOf, defineConfig, oneOf } from "../base/config.ts";
+/**
+ * Owns the choice of execution engine: by name, one table, the first one is the default; and over how many executors its
+ * work is spread. One executor is the plain engine.
+ */
+import { type ConfigOf, defineConfig, int, oneOf } from "../base/config.ts";
+import { defineErrors } from "../base/error.ts";
+import type { Log } from "../base/log.ts";
+import type { Metrics } from "../base/metrics.ts";
 import { EthereumjsEngine } from "./ethereumjs-engine.ts";
 import type { Engine } from "./execution.ts";
+import { openThreadLink } from "./sharded/executor-link.ts";
+import { shardedMetrics } from "./sharded/metrics.ts";
+import { ShardedEngine } from "./sharded/sharded-engine.ts";
 import { WasmEngine } from "./wasm/wasm.ts";
 
 export const ENGINES = ["wasm", "ethereumjs"] as const;
@@ -12,6 +21,26 @@ export const engineConfig = defineConfig("node", {
     default: "wasm",
     help: "Which engine executes transactions: Sheaf's own in WebAssembly, or the independent one.",
   }),
+  executors: int("SHEAF_EXECUTORS", {
+    default: 1,
+    min: 1,
+    max: 64,
+    help: "Executor threads that share the transactions of a cut where that is faster. 1: no threads. Needs the wasm engine.",
+  }),
+  keyShards: int("SHEAF_KEY_SHARDS", {
+    default: 1,
+    min: 1,
+    max: 256,
+    help: "Ranges of keccak(address) that validate results separately; only with several executors.",
+  }),
+});
+
+export const engineError = defineErrors("Engine", {
+  ENGINE_NOT_SPECULATIVE: {
+    summary: "Several executors need an engine that reports what its results depend on.",
+    action: "Use the wasm engine, or one executor.",
+    retryable: false,
+  },
 });
 
 export type EngineConfig = ConfigOf<typeof engineConfig>;
@@ -29,4 +58,33 @@ export function otherEngine(name: EngineName): EngineName {
 /** Opens the engine of this name. */
 export function createEngine(name: EngineName): Promise<Engine> {
   return FACTORIES[name]();
+}
+
+/**
+ * Opens the engine of this configuration, over executors when there are several; `log` and `metrics` are theirs.
+ * @throws {EngineError} ENGINE_NOT_SPECULATIVE
+ */
+export async function openEngine(
+  config: EngineConfig,
+  p: {
+    readonly log: Log;
+    readonly metrics: Metrics;
+    readonly create?: typeof createEngine | undefined;
+  },
+): Promise<Engine> {
+  const { executors, keyShards } = config;
+  const engine = await (p.create ?? createEngine)(config.engine);
+  if (executors === 1) return engine;
+  if (!(engine instanceof WasmEngine)) {
+    await engine.close();
+    throw engineError("ENGINE_NOT_SPECULATIVE", `engine ${config.engine} cannot run on ${executors} executors`, {
+      executors,
+    });
+  }
+  return new ShardedEngine(engine, {
+    links: Array.from({ length: executors }, () => openThreadLink),
+    shards: keyShards,
+    log: p.log.child({ role: "executor" }),
+    metrics: shardedMetrics(p.metrics.withLabels({ role: "executor" })),
+  });
 }

@@ -16,7 +16,7 @@ import { BlobWriter } from "../da/blob.ts";
 import { BlobArchive } from "../da/blob-archive.ts";
 import { BlobSources } from "../da/blob-sources.ts";
 import { CalldataWriter } from "../da/calldata.ts";
-import { createEngine, engineConfig, otherEngine } from "../execution/engines.ts";
+import { type createEngine, engineConfig, openEngine, otherEngine } from "../execution/engines.ts";
 import { gatewayConfig } from "../gateway/config.ts";
 import { Gateway } from "../gateway/gateway.ts";
 import { SenderMemo } from "../gateway/sender-memo.ts";
@@ -131,8 +131,9 @@ export class ClusterNode implements Service {
       log: log.child({ role: "l1" }),
       clock,
     });
-    const engineName = readConfig(engineConfig, env).engine;
-    const engine = await (options.createEngine ?? createEngine)(engineName);
+    const engineSettings = readConfig(engineConfig, env);
+    const engineName = engineSettings.engine;
+    const engine = await openEngine(engineSettings, { log, metrics, create: options.createEngine });
     close.add("engine", () => engine.close());
     const archive = new BlobArchive(join(dataDir, "blobs"));
     const beacon = new BeaconBlobs({ url: options.l1.beaconUrl });

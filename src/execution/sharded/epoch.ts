@@ -146,8 +146,7 @@ export class Epoch {
     this.#attempts[index] = attempt;
     this.#install(index, record);
     this.#phases[index] = INSTALLED;
-    if (index === this.#watermark || !this.#shards.some((shard) => shard.staleSlot(index) !== undefined))
-      return "installed";
+    if (index === this.#watermark || this.staleSlot(index) === undefined) return "installed";
     this.stats.staleResults++;
     this.#phases[index] = STALE;
     return "stale";
@@ -223,11 +222,25 @@ export class Epoch {
     return this.#owner(key).storage(key, slot, index);
   }
 
+  /** The latest transaction below `index` that wrote the slot, or -1. */
+  slotWriter(key: string, slot: string, index: number): number {
+    return this.#owner(key).slotWriter(key, slot, index);
+  }
+
+  /** A slot that the result of `index` read and that has another value now. */
+  staleSlot(index: number): ConflictKey | undefined {
+    for (const shard of this.#shards) {
+      const slot = shard.staleSlot(index);
+      if (slot !== undefined) return slot;
+    }
+    return undefined;
+  }
+
   code(codeHash: Uint8Array): Uint8Array {
     return this.#codes.get(toHexKey(codeHash)) ?? this.#state.code(codeHash);
   }
 
-  /** Keys a delivered result wrote, to repair caches with when it is discarded. */
+  /** The newest result of a transaction, in whatever standing. */
   record(index: number): TxRecord | undefined {
     return this.#records[index];
   }

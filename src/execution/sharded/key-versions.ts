@@ -182,9 +182,9 @@ export class KeyVersions {
     return cell.slotAt(this.#slot(cell, slot), index);
   }
 
-  /** True when a transaction of the epoch has the account among its effects. */
-  knows(key: string): boolean {
-    return this.#cells.has(key);
+  /** The latest transaction below `index` that wrote the slot, or -1. */
+  slotWriter(key: string, slot: string, index: number): number {
+    return this.#slot(this.#cell(key), slot).versions.writerBelow(index);
   }
 
   /** Adds the net effect of all current results to `to`; `codes` are those made in the epoch, by hex key of the hash. */

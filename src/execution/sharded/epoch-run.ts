@@ -1,0 +1,420 @@
+/**
+ * Owns the running of one epoch over executors: deals batches out, takes results in, runs at the watermark what nobody
+ * else is working on, and ends when the watermark has passed everything. Bounded: at most two batches wait with an
+ * executor, a transaction is dealt again at most twice, and an executor that holds the watermark up for longer than
+ * `stallMs` is passed over. It ends whatever executors do: alone, it is a serial run.
+ */
+import { performance } from "node:perf_hooks";
+import { fromHex, toHexKey } from "../../base/bytes.ts";
+import { EMPTY_CODE_HASH } from "../../protocol/ordered-trie.ts";
+import type { StateWrites } from "../../protocol/state-writes.ts";
+import type { Account, BlockEnv, MissingKey, StateReader, TxInput, TxResult } from "../execution.ts";
+import type { TxRecord } from "../wasm/result.ts";
+import type { WasmEngine } from "../wasm/wasm.ts";
+import { effectsOf } from "./effects.ts";
+import { Epoch, type EpochStats } from "./epoch.ts";
+import type { ExecutorSeat } from "./executor-seat.ts";
+import type { TxHint } from "./hints.ts";
+import type { FromExecutor, StateEntry } from "./messages.ts";
+import { conflictFingerprint, type Plan, type Planner } from "./planner.ts";
+
+/** A batch ends at this many transactions or this much expected gas: a few milliseconds of work. */
+const BATCH_TXS_MAX = 128;
+const BATCH_GAS_MAX = 6_000_000;
+/** Batches an executor may have waiting: one to run, one to go on with. */
+const WINDOW = 2;
+const RETRIES_MAX = 2;
+/** Transactions run at the watermark in one go, and for how long before others get the thread. */
+const EXACT_TXS_MAX = 32;
+const EXACT_GAS_MAX = 10_000_000;
+const EXACT_SLICE_MS = 8;
+
+export type EpochRunInput = {
+  readonly id: number;
+  readonly env: BlockEnv;
+  readonly txs: readonly TxInput[];
+  readonly hints: readonly TxHint[];
+  readonly state: StateReader;
+  readonly gasAvailable: number;
+  readonly shards: number;
+  readonly stallMs: number;
+  readonly engine: WasmEngine;
+  readonly planner: Planner;
+  readonly seats: readonly ExecutorSeat[];
+  /** Numbers batches over all epochs. */
+  readonly nextBatch: () => number;
+};
+
+export type EpochOutcome = {
+  readonly results: TxResult[];
+  readonly writes: StateWrites;
+  readonly stats: EpochStats;
+  readonly plan: Plan;
+  /** Time the executors spent running. */
+  readonly executorMicros: number;
+  /** Executors passed over because they did not answer. */
+  readonly stalls: number;
+};
+
+export class EpochRun {
+  readonly #p: EpochRunInput;
+  readonly #epoch: Epoch;
+  readonly #plan: Plan;
+  /** By seat: transactions to deal out, in order. */
+  readonly #queues: number[][];
+  readonly #inFlight: number[];
+  /** By transaction: 1 + the seat that has it or will be dealt it, 0 when nobody. */
+  readonly #pending: Int16Array;
+  readonly #retries: Uint8Array;
+  readonly #batchSeats = new Map<number, number>();
+  readonly #batchIndexes = new Map<number, readonly number[]>();
+  /** By seat: slots it is known to be wrong about. */
+  readonly #corrections: Map<string, { address: string; slot: string }>[];
+  /** Keys of results that came to nothing; caches may hold their values. */
+  readonly #repairs = new Map<string, Set<string>>();
+  readonly #done: { resolve: () => void; reject: (error: unknown) => void; promise: Promise<void> };
+  #timer: NodeJS.Timeout | undefined;
+  #isPumpDue = false;
+  #isOver = false;
+  #executorMicros = 0;
+  #stalls = 0;
+
+  constructor(p: EpochRunInput) {
+    this.#p = p;
+    const count = p.txs.length;
+    this.#epoch = new Epoch({
+      count,
+      gasLimits: p.hints.map((hint) => hint.gasLimit),
+      state: p.state,
+      gasAvailable: p.gasAvailable,
+      shards: p.shards,
+    });
+    this.#plan = p.planner.plan(p.hints, p.seats.length, p.gasAvailable);
+    this.#queues = p.seats.map(() => []);
+    this.#inFlight = p.seats.map(() => 0);
+    this.#corrections = p.seats.map(() => new Map());
+    this.#pending = new Int16Array(count);
+    this.#retries = new Uint8Array(count);
+    for (const [index, owner] of this.#plan.owners.entries()) {
+      if (owner < 0) continue;
+      this.#queues[owner]?.push(index);
+      this.#pending[index] = owner + 1;
+    }
+    let resolve: () => void = () => undefined;
+    let reject: (error: unknown) => void = () => undefined;
+    const promise = new Promise<void>((yes, no) => {
+      resolve = yes;
+      reject = no;
+    });
+    this.#done = { resolve, reject, promise };
+  }
+
+  async run(): Promise<EpochOutcome> {
+    const { seats, id, env } = this.#p;
+    for (const seat of seats) {
+      if (seat.isLive) seat.send({ kind: "epoch", epoch: id, env });
+      else this.#passOver(seat.index);
+    }
+    this.#pump();
+    await this.#done.promise;
+    const results = this.#epoch.results();
+    for (const [i, result] of results.entries())
+      if (result.included) this.#p.planner.observe(this.#p.hints[i] as TxHint, result.gasUsed);
+    const writes = this.#epoch.net();
+    this.#tellExecutors(writes);
+    return {
+      results,
+      writes,
+      stats: this.#epoch.stats,
+      plan: this.#plan,
+      executorMicros: this.#executorMicros,
+      stalls: this.#stalls,
+    };
+  }
+
+  /** A message of the executor at `seat`. */
+  received(seat: number, message: FromExecutor): void {
+    if (this.#isOver || message.epoch !== this.#p.id) return;
+    try {
+      if (message.kind === "need") this.#answer(seat, message.batch, message.keys);
+      else this.#take(seat, message);
+      this.#schedulePump();
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  /** The executor at `seat` is gone. */
+  lost(seat: number): void {
+    if (this.#isOver) return;
+    this.#passOver(seat);
+    this.#schedulePump();
+  }
+
+  #fail(error: unknown): void {
+    this.#isOver = true;
+    clearTimeout(this.#timer);
+    this.#done.reject(error);
+  }
+
+  #take(seat: number, message: Extract<FromExecutor, { kind: "done" }>): void {
+    const epoch = this.#epoch;
+    this.#executorMicros += message.micros;
+    if (this.#batchSeats.delete(message.batch)) this.#inFlight[seat] = Math.max(0, (this.#inFlight[seat] ?? 0) - 1);
+    // Whoever was dealt them is through with them, with or without a result.
+    for (const index of this.#batchIndexes.get(message.batch) ?? [])
+      if (this.#pending[index] === seat + 1) this.#pending[index] = 0;
+    this.#batchIndexes.delete(message.batch);
+    for (const [i, index] of message.indexes.entries()) {
+      if (index >= epoch.count) continue;
+      const record = message.records[i] as TxRecord;
+      const delivery = epoch.deliver(index, message.batch, record);
+      if (delivery === "installed") continue;
+      this.#repair(record);
+      if (delivery !== "stale") continue;
+      const conflict = epoch.staleSlot(index);
+      if (conflict?.slot !== undefined) this.#learn(index, conflict.address, conflict.slot, seat);
+      const retries = this.#retries[index] as number;
+      if (retries >= RETRIES_MAX || this.#pending[index] !== 0 || this.#p.seats[seat]?.isLive !== true) continue;
+      this.#retries[index] = retries + 1;
+      // In front: the watermark comes to it first.
+      this.#queues[seat]?.unshift(index);
+      this.#pending[index] = seat + 1;
+    }
+  }
+
+  #answer(seat: number, batch: number, keys: readonly MissingKey[]): void {
+    const index = this.#batchIndexes.get(batch)?.[0] ?? this.#epoch.watermark;
+    const entries: StateEntry[] = [];
+    for (const key of keys) this.#addEntry(this.#p.seats[seat] as ExecutorSeat, entries, key, index);
+    this.#p.seats[seat]?.send({ kind: "state", epoch: this.#p.id, batch, entries });
+  }
+
+  #addEntry(seat: ExecutorSeat, entries: StateEntry[], key: MissingKey, index: number): void {
+    const epoch = this.#epoch;
+    switch (key.kind) {
+      case "account":
+        this.#addAccount(seat, entries, key.address, epoch.account(toHexKey(key.address), index));
+        return;
+      case "slot":
+        entries.push({ ...key, value: epoch.storage(toHexKey(key.address), toHexKey(key.slot), index) });
+        return;
+      case "code":
+        // A hash from a run that came to nothing, or from before a reorg, is known to nobody: no answer is one too.
+        try {
+          entries.push({ ...key, code: epoch.code(key.codeHash) });
+        } catch {
+          return;
+        }
+        return;
+      case "blockHash":
+        entries.push({ ...key, hash: this.#p.state.blockHash(key.number) });
+        return;
+    }
+  }
+
+  /** An account and, the first time, its code. */
+  #addAccount(seat: ExecutorSeat, entries: StateEntry[], address: Uint8Array, account: Account | undefined): void {
+    entries.push({ kind: "account", address, account });
+    if (account === undefined || account.codeHash === EMPTY_CODE_HASH || !seat.tellCode(account.codeHash)) return;
+    const code = this.#epoch.code(account.codeHash);
+    if (code.length > 0) entries.push({ kind: "code", codeHash: account.codeHash, code });
+  }
+
+  /** Runs when the messages that are there already have been taken. */
+  #schedulePump(): void {
+    if (this.#isPumpDue) return;
+    this.#isPumpDue = true;
+    setImmediate(() => {
+      this.#isPumpDue = false;
+      this.#pump();
+    });
+  }
+
+  #pump(): void {
+    if (this.#isOver) return;
+    try {
+      const epoch = this.#epoch;
+      const before = epoch.watermark;
+      epoch.advance();
+      this.#deal();
+      const sliceEndMs = performance.now() + EXACT_SLICE_MS;
+      while (!epoch.isDone && this.#pending[epoch.watermark] === 0) {
+        this.#runExactly();
+        if (performance.now() > sliceEndMs) {
+          this.#schedulePump();
+          break;
+        }
+      }
+      if (epoch.isDone) {
+        this.#isOver = true;
+        clearTimeout(this.#timer);
+        this.#done.resolve();
+        return;
+      }
+      this.#deal();
+      if (epoch.watermark !== before || this.#timer === undefined) this.#armStallTimer();
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  /** The watermark stands at something nobody works on: it is run here, with what follows in the same state. */
+  #runExactly(): void {
+    const { engine, env, txs } = this.#p;
+    const epoch = this.#epoch;
+    const from = epoch.watermark;
+    const { conflict } = epoch;
+    if (conflict?.slot !== undefined)
+      this.#learn(from, conflict.address, conflict.slot, this.#plan.owners[from] as number);
+    const { to: end } = epoch.exactRange(EXACT_TXS_MAX);
+    let to = from;
+    for (let gas = 0; to < end && this.#pending[to] === 0 && gas <= EXACT_GAS_MAX; to++) {
+      gas += this.#plan.gas[to] as number;
+      const discarded = epoch.record(to);
+      if (discarded !== undefined) this.#repair(discarded);
+    }
+    const { records } = engine.executePartial(env, txs.slice(from, to), epoch.reader(from), epoch.gasLeft, {
+      bloom: true,
+    });
+    epoch.deliverExact(records);
+  }
+
+  #learn(index: number, address: string, slot: string, seat: number): void {
+    const { hints, planner } = this.#p;
+    const writer = this.#epoch.slotWriter(address, slot, index);
+    planner.learnConflict(hints[index] as TxHint, hints[writer], conflictFingerprint(address, slot));
+    this.#corrections[seat]?.set(address + slot, { address, slot });
+  }
+
+  #repair(record: TxRecord): void {
+    for (const { key, slots } of effectsOf(record)) {
+      let known = this.#repairs.get(key);
+      if (known === undefined) {
+        known = new Set();
+        this.#repairs.set(key, known);
+      }
+      for (const slot of slots) known.add(slot.key);
+    }
+  }
+
+  #deal(): void {
+    for (const seat of this.#p.seats)
+      while (seat.isLive && (this.#inFlight[seat.index] as number) < WINDOW && this.#dealBatch(seat));
+  }
+
+  /** Sends the next batch; false when there is none. */
+  #dealBatch(seat: ExecutorSeat): boolean {
+    const epoch = this.#epoch;
+    const { id, txs, hints } = this.#p;
+    const queue = this.#queues[seat.index] as number[];
+    const indexes: number[] = [];
+    let taken = 0;
+    let gas = 0;
+    while (taken < queue.length && indexes.length < BATCH_TXS_MAX && gas < BATCH_GAS_MAX) {
+      const index = queue[taken++] as number;
+      if (index < epoch.watermark || epoch.isInstalled(index)) this.#pending[index] = 0;
+      // What the block has no gas left for is refused at the watermark, not run.
+      else if ((hints[index]?.gasLimit ?? 0) > epoch.gasLeft) this.#pending[index] = 0;
+      else {
+        indexes.push(index);
+        gas += this.#plan.gas[index] as number;
+      }
+    }
+    queue.splice(0, taken);
+    if (indexes.length === 0) return false;
+    const first = indexes[0] as number;
+    const entries: StateEntry[] = [];
+    for (const { address, slot } of (
+      this.#corrections[seat.index] as Map<string, { address: string; slot: string }>
+    ).values())
+      entries.push({
+        kind: "slot",
+        address: fromHex(address),
+        slot: fromHex(slot),
+        value: epoch.storage(address, slot, first),
+      });
+    this.#corrections[seat.index]?.clear();
+    for (const index of indexes) {
+      const { sender } = txs[index] as TxInput;
+      for (const address of [sender, hints[index]?.to]) {
+        if (address === undefined) continue;
+        const key = toHexKey(address);
+        if (seat.tellAccount(key)) this.#addAccount(seat, entries, address, epoch.account(key, first));
+      }
+    }
+    const batch = this.#p.nextBatch();
+    this.#batchSeats.set(batch, seat.index);
+    this.#batchIndexes.set(batch, indexes);
+    this.#inFlight[seat.index] = (this.#inFlight[seat.index] as number) + 1;
+    seat.send({
+      kind: "run",
+      epoch: id,
+      batch,
+      entries,
+      txs: indexes.map((index) => {
+        const { raw, sender, l1FeeWei } = txs[index] as TxInput;
+        return { index, raw, sender, l1FeeWei };
+      }),
+    });
+    return true;
+  }
+
+  #armStallTimer(): void {
+    clearTimeout(this.#timer);
+    const at = this.#epoch.watermark;
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      if (this.#isOver) return;
+      if (this.#epoch.watermark === at && (this.#pending[at] as number) > 0) {
+        this.#stalls++;
+        const seat = (this.#pending[at] as number) - 1;
+        this.#p.seats[seat]?.stalled();
+        this.#passOver(seat);
+        this.#pending[at] = 0;
+      }
+      this.#pump();
+    }, this.#p.stallMs);
+  }
+
+  /** Deals what a silent or lost executor had to the others; without others it waits for the watermark. */
+  #passOver(seat: number): void {
+    const others = this.#p.seats.filter((s) => s.isLive && s.index !== seat);
+    this.#queues[seat] = [];
+    this.#inFlight[seat] = 0;
+    let next = 0;
+    for (let index = this.#epoch.watermark; index < this.#epoch.count; index++) {
+      if (this.#pending[index] !== seat + 1) continue;
+      const other = others[next++ % Math.max(1, others.length)];
+      this.#pending[index] = other === undefined ? 0 : other.index + 1;
+      if (other !== undefined) this.#queues[other.index]?.push(index);
+    }
+  }
+
+  /** Tells the caches what came of the epoch: what changed, and what they may have taken from results that did not hold. */
+  #tellExecutors(writes: StateWrites): void {
+    const end = this.#epoch.count;
+    const entries = entriesOf(writes);
+    for (const [key, slots] of this.#repairs) {
+      const address = fromHex(key);
+      const net = writes.accounts.get(key);
+      if (net === undefined) entries.push({ kind: "account", address, account: this.#epoch.account(key, end) });
+      for (const slot of slots)
+        if (net?.storage.has(slot) !== true)
+          entries.push({ kind: "slot", address, slot: fromHex(slot), value: this.#epoch.storage(key, slot, end) });
+    }
+    for (const seat of this.#p.seats) if (seat.isLive) seat.send({ kind: "update", entries });
+  }
+}
+
+/** A write set as entries for caches. */
+export function entriesOf(writes: StateWrites): StateEntry[] {
+  const entries: StateEntry[] = [];
+  for (const [key, write] of writes.accounts) {
+    const address = fromHex(key);
+    entries.push({ kind: "account", address, account: write.account });
+    for (const [slot, value] of write.storage) entries.push({ kind: "slot", address, slot: fromHex(slot), value });
+  }
+  for (const [hash, code] of writes.codes) entries.push({ kind: "code", codeHash: fromHex(hash), code });
+  return entries;
+}

@@ -1,0 +1,278 @@
+/**
+ * Owns what travels between the coordinator and its executors, as bytes: the same over a thread's port and over a
+ * socket. Results are the engine's own records, copied once, aligned so that they are read in place. Decoding checks
+ * every length; what does not decode is a CodecError and ends the link it came over.
+ */
+import { Reader, Writer } from "../../base/binary.ts";
+import type { Account, BlockEnv, Fork, MissingKey } from "../execution.ts";
+import { Output, TxRecord } from "../wasm/result.ts";
+
+/** Something an executor may take for true; wrong ones cost time only. Block hashes and code must be right. */
+export type StateEntry =
+  | { readonly kind: "account"; readonly address: Uint8Array; readonly account: Account | undefined }
+  | { readonly kind: "slot"; readonly address: Uint8Array; readonly slot: Uint8Array; readonly value: Uint8Array }
+  | { readonly kind: "code"; readonly codeHash: Uint8Array; readonly code: Uint8Array }
+  | { readonly kind: "blockHash"; readonly number: number; readonly hash: Uint8Array };
+
+export type DealtTx = {
+  readonly index: number;
+  readonly l1FeeWei: bigint;
+  readonly sender: Uint8Array;
+  readonly raw: Uint8Array;
+};
+
+export type ToExecutor =
+  /** Batches that follow run in this block; those of earlier epochs are dropped. */
+  | { readonly kind: "epoch"; readonly epoch: number; readonly env: BlockEnv }
+  | {
+      readonly kind: "run";
+      readonly epoch: number;
+      readonly batch: number;
+      readonly entries: readonly StateEntry[];
+      readonly txs: readonly DealtTx[];
+    }
+  /** Answers `need`. */
+  | {
+      readonly kind: "state";
+      readonly epoch: number;
+      readonly batch: number;
+      readonly entries: readonly StateEntry[];
+    }
+  /** What is known better now. */
+  | { readonly kind: "update"; readonly entries: readonly StateEntry[] }
+  /** Nothing that was said about the state is to be relied on. */
+  | { readonly kind: "forget" };
+
+export type FromExecutor =
+  | {
+      readonly kind: "done";
+      readonly epoch: number;
+      readonly batch: number;
+      /** Time of the runs. */
+      readonly micros: number;
+      /** Of the transactions in `records`, in the same order; what is left out could not be run. */
+      readonly indexes: readonly number[];
+      readonly records: readonly TxRecord[];
+    }
+  | {
+      readonly kind: "need";
+      readonly epoch: number;
+      readonly batch: number;
+      readonly keys: readonly MissingKey[];
+    };
+
+const EPOCH = 1;
+const RUN = 2;
+const STATE = 3;
+const UPDATE = 4;
+const FORGET = 5;
+const DONE = 1;
+const NEED = 2;
+const ACCOUNT = 0;
+const SLOT = 1;
+const CODE = 2;
+const BLOCK_HASH = 3;
+const COUNT_MAX = 10_000_000;
+const FORKS: readonly Fork[] = ["london", "paris", "shanghai", "cancun", "prague", "osaka"];
+
+export function encodeToExecutor(m: ToExecutor): Uint8Array {
+  switch (m.kind) {
+    case "epoch": {
+      const w = new Writer(256).byte(EPOCH).uvarint(m.epoch);
+      const e = m.env;
+      w.uvarint(e.chainId).uvarint(e.number).uvarint(e.timestamp).uvarint(e.gasLimit);
+      w.bigint(e.baseFeePerGasWei).bigint(e.blobBaseFeeWei).fixed(e.coinbase).fixed(e.prevRandao);
+      return w
+        .byte(FORKS.indexOf(e.fork))
+        .byte(e.feePolicy === "op" ? 1 : 0)
+        .finish();
+    }
+    case "run": {
+      const w = new Writer(16_384).byte(RUN).uvarint(m.epoch).uvarint(m.batch);
+      writeEntries(w, m.entries);
+      w.list(m.txs, (tx) => w.uvarint(tx.index).bigint(tx.l1FeeWei).fixed(tx.sender).bytes(tx.raw));
+      return w.finish();
+    }
+    case "state": {
+      const w = new Writer(4_096).byte(STATE).uvarint(m.epoch).uvarint(m.batch);
+      writeEntries(w, m.entries);
+      return w.finish();
+    }
+    case "update": {
+      const w = new Writer(16_384).byte(UPDATE);
+      writeEntries(w, m.entries);
+      return w.finish();
+    }
+    case "forget":
+      break;
+  }
+  return Uint8Array.of(FORGET);
+}
+
+/** @throws {CodecError} */
+export function decodeToExecutor(bytes: Uint8Array): ToExecutor {
+  const r = new Reader(bytes);
+  const kind = r.byte();
+  switch (kind) {
+    case EPOCH: {
+      const epoch = r.uvarint();
+      const [chainId, number, timestamp, gasLimit] = [r.uvarint(), r.uvarint(), r.uvarint(), r.uvarint()];
+      const env: BlockEnv = {
+        chainId,
+        number,
+        timestamp,
+        gasLimit,
+        baseFeePerGasWei: r.bigint(),
+        blobBaseFeeWei: r.bigint(),
+        coinbase: r.fixed(20),
+        prevRandao: r.fixed(32),
+        fork: FORKS[r.byte()] ?? "prague",
+        feePolicy: r.byte() === 1 ? "op" : "ethereum",
+      };
+      return { kind: "epoch", epoch, env };
+    }
+    case RUN: {
+      const [epoch, batch] = [r.uvarint(), r.uvarint()];
+      const entries = readEntries(r);
+      const txs = r.list(COUNT_MAX, () => ({
+        index: r.uvarint(),
+        l1FeeWei: r.bigint(),
+        sender: r.fixed(20),
+        raw: r.bytes(),
+      }));
+      return { kind: "run", epoch, batch, entries, txs };
+    }
+    case STATE:
+      return { kind: "state", epoch: r.uvarint(), batch: r.uvarint(), entries: readEntries(r) };
+    case UPDATE:
+      return { kind: "update", entries: readEntries(r) };
+    default:
+      return { kind: "forget" };
+  }
+}
+
+export function encodeDone(p: {
+  readonly epoch: number;
+  readonly batch: number;
+  readonly micros: number;
+  readonly indexes: readonly number[];
+  readonly records: readonly TxRecord[];
+}): Uint8Array {
+  const head = new Writer(64 + p.indexes.length * 3).byte(DONE).uvarint(p.epoch).uvarint(p.batch).uvarint(p.micros);
+  head.list(p.indexes, (index) => head.uvarint(index));
+  const start = (head.length + 7) & ~7;
+  let size = start;
+  for (const record of p.records) size += record.size;
+  const bytes = new Uint8Array(size);
+  bytes.set(head.view());
+  let at = start;
+  for (const record of p.records) {
+    bytes.set(record.slice(0, record.size), at);
+    at += record.size;
+  }
+  return bytes;
+}
+
+export function encodeNeed(epoch: number, batch: number, keys: readonly MissingKey[]): Uint8Array {
+  const w = new Writer(1_024).byte(NEED).uvarint(epoch).uvarint(batch);
+  w.list(keys, (key) => {
+    switch (key.kind) {
+      case "account":
+        w.byte(ACCOUNT).fixed(key.address);
+        break;
+      case "slot":
+        w.byte(SLOT).fixed(key.address).fixed(key.slot);
+        break;
+      case "code":
+        w.byte(CODE).fixed(key.codeHash);
+        break;
+      case "blockHash":
+        w.byte(BLOCK_HASH).uvarint(key.number);
+        break;
+    }
+  });
+  return w.finish();
+}
+
+/** `bytes` in a buffer of its own: records are read in place. @throws {CodecError} */
+export function decodeFromExecutor(bytes: Uint8Array): FromExecutor {
+  const r = new Reader(bytes);
+  if (r.byte() === NEED) {
+    const [epoch, batch] = [r.uvarint(), r.uvarint()];
+    const keys = r.list(COUNT_MAX, (): MissingKey => {
+      switch (r.byte()) {
+        case ACCOUNT:
+          return { kind: "account", address: r.fixed(20) };
+        case SLOT:
+          return { kind: "slot", address: r.fixed(20), slot: r.fixed(32) };
+        case CODE:
+          return { kind: "code", codeHash: r.fixed(32) };
+        default:
+          return { kind: "blockHash", number: r.uvarint() };
+      }
+    });
+    return { kind: "need", epoch, batch, keys };
+  }
+  const [epoch, batch, micros] = [r.uvarint(), r.uvarint(), r.uvarint()];
+  const indexes = r.list(COUNT_MAX, () => r.uvarint());
+  let at = (bytes.length - r.remaining + 7) & ~7;
+  const output = new Output(bytes);
+  const records = indexes.map(() => {
+    const record = new TxRecord(output, at);
+    at += record.size;
+    return record;
+  });
+  return { kind: "done", epoch, batch, micros, indexes, records };
+}
+
+function writeEntries(w: Writer, entries: readonly StateEntry[]): void {
+  w.list(entries, (entry) => {
+    switch (entry.kind) {
+      case "account": {
+        w.byte(ACCOUNT).fixed(entry.address);
+        w.optional(entry.account, (a) =>
+          w
+            .bigint(a.nonce)
+            .bigint(a.balanceWei)
+            .fixed(a.codeHash)
+            .byte(a.hasStorage === true ? 1 : 0),
+        );
+        break;
+      }
+      case "slot":
+        w.byte(SLOT).fixed(entry.address).fixed(entry.slot).fixed(entry.value);
+        break;
+      case "code":
+        w.byte(CODE).fixed(entry.codeHash).bytes(entry.code);
+        break;
+      case "blockHash":
+        w.byte(BLOCK_HASH).uvarint(entry.number).fixed(entry.hash);
+        break;
+    }
+  });
+}
+
+function readEntries(r: Reader): StateEntry[] {
+  return r.list(COUNT_MAX, (): StateEntry => {
+    switch (r.byte()) {
+      case ACCOUNT: {
+        const address = r.fixed(20);
+        const account = r.optional(
+          (): Account => ({
+            nonce: r.bigint(),
+            balanceWei: r.bigint(),
+            codeHash: r.fixed(32),
+            hasStorage: r.byte() === 1,
+          }),
+        );
+        return { kind: "account", address, account };
+      }
+      case SLOT:
+        return { kind: "slot", address: r.fixed(20), slot: r.fixed(32), value: r.fixed(32) };
+      case CODE:
+        return { kind: "code", codeHash: r.fixed(32), code: r.bytes() };
+      default:
+        return { kind: "blockHash", number: r.uvarint(), hash: r.fixed(32) };
+    }
+  });
+}

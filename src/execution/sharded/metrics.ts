@@ -1,0 +1,50 @@
+/** Metrics of sharded execution. */
+import type { CounterHandle, GaugeHandle, Metrics } from "../../base/metrics.ts";
+
+export type ShardedMetrics = {
+  readonly epochs: CounterHandle;
+  readonly dealt: CounterHandle;
+  readonly conflicts: CounterHandle;
+  readonly exactRuns: CounterHandle;
+  readonly ignored: CounterHandle;
+  readonly stalls: CounterHandle;
+  readonly lost: CounterHandle;
+  readonly executorSeconds: CounterHandle;
+  readonly affinity: GaugeHandle;
+  readonly imbalance: GaugeHandle;
+};
+
+export function shardedMetrics(metrics: Metrics): ShardedMetrics {
+  return {
+    epochs: metrics.counter(
+      "sheaf_sharded_epochs_total",
+      "Batches executed, by path: dealt out to executors, or in place because that costs less.",
+      ["path"],
+    ),
+    dealt: metrics.counter("sheaf_sharded_transactions_total", "Transactions of epochs that were dealt out."),
+    conflicts: metrics.counter(
+      "sheaf_sharded_conflicts_total",
+      "Results that did not hold when the watermark reached them, by what had moved.",
+      ["kind"],
+    ),
+    exactRuns: metrics.counter(
+      "sheaf_sharded_exact_runs_total",
+      "Transactions run at the watermark: after a conflict, or because nobody had run them.",
+    ),
+    ignored: metrics.counter("sheaf_sharded_ignored_results_total", "Results that came too late or twice."),
+    stalls: metrics.counter(
+      "sheaf_sharded_stalls_total",
+      "Times an executor was passed over because it held the watermark up.",
+    ),
+    lost: metrics.counter("sheaf_sharded_executors_lost_total", "Executors that ended and were replaced."),
+    executorSeconds: metrics.counter("sheaf_sharded_executor_seconds_total", "Time executors spent running."),
+    affinity: metrics.gauge(
+      "sheaf_sharded_affinity_ratio",
+      "Share of the dependencies of the last plan whose two ends run on one executor.",
+    ),
+    imbalance: metrics.gauge(
+      "sheaf_sharded_imbalance_ratio",
+      "How far the most loaded executor of the last plan is above the mean.",
+    ),
+  };
+}

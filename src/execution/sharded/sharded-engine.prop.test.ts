@@ -1,0 +1,51 @@
+import assert from "node:assert/strict";
+import { randomInt } from "node:crypto";
+import { test } from "node:test";
+import { Random, randomCase } from "../wasm/testing/random-program.ts";
+import { WasmEngine } from "../wasm/wasm.ts";
+import { localLink, openThreadLink } from "./executor-link.ts";
+import { ShardedEngine } from "./sharded-engine.ts";
+import { differenceOf } from "./testing/adversary.ts";
+import { chaosLink } from "./testing/chaos-link.ts";
+
+test("I1: over links that lose, repeat, delay and cut off, batch after batch comes out as serially", async (t) => {
+  const seed = Number(process.env["SEED"] ?? randomInt(2 ** 31));
+  t.diagnostic(`seed ${seed}`);
+  const serial = await WasmEngine.create();
+  for (let group = 0; group < Number(process.env["CASES"] ?? 12); group++) {
+    const random = new Random(seed, group);
+    const calm = random.chance(30);
+    const chaos = calm
+      ? { losses: 0, repeats: 0, delays: 0, deaths: 0 }
+      : { losses: random.pick([0, 10]), repeats: 20, delays: 30, deaths: random.pick([0, 10]) };
+    const links = Array.from({ length: 1 + random.below(16) }, () => chaosLink(localLink(serial), chaos, random));
+    const engine = new ShardedEngine(serial, { links, shards: random.pick([1, 3, 8]), always: true, stallMs: 15 });
+    // The caches of the executors live on, over worlds that have nothing to do with each other: stale to the last key.
+    for (let n = 0; n < 6; n++) {
+      const c = randomCase(seed, group * 100 + n, 5 + random.below(40));
+      const gasAvailable = random.chance(70) ? c.env.gasLimit : 100_000 + random.below(3_000_000);
+      const expected = serial.execute(c.env, c.txs, c.world, gasAvailable, { bloom: true });
+      const actual = await engine.executeBatch(c.env, c.txs, c.world, gasAvailable);
+      assert.equal(
+        differenceOf(c.world, expected, expected.writes, actual, actual.writes),
+        undefined,
+        `seed ${seed}, group ${group}, batch ${n}`,
+      );
+    }
+    await engine.close();
+  }
+});
+
+test("I1: executors in threads come out as serially", async (t) => {
+  const seed = randomInt(2 ** 31);
+  t.diagnostic(`seed ${seed}`);
+  const serial = await WasmEngine.create();
+  const engine = new ShardedEngine(serial, { links: [openThreadLink, openThreadLink], shards: 2, always: true });
+  for (let n = 0; n < 40; n++) {
+    const c = randomCase(seed, n, 30);
+    const expected = serial.execute(c.env, c.txs, c.world, c.env.gasLimit, { bloom: true });
+    const actual = await engine.executeBatch(c.env, c.txs, c.world, c.env.gasLimit);
+    assert.equal(differenceOf(c.world, expected, expected.writes, actual, actual.writes), undefined, `batch ${n}`);
+  }
+  await engine.close();
+});

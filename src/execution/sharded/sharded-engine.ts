@@ -1,0 +1,211 @@
+/**
+ * Owns sharded execution behind the engine interface: a batch of ordered transactions in, the serial run's results out,
+ * byte for byte, run by many executors where that pays. Batches that cost less than dealing them out, calls, and
+ * batches that come while one is being run go to the serial engine in place.
+ * @see docs/decisions/0014-sharded-execution.md
+ */
+import { performance } from "node:perf_hooks";
+import type { Log } from "../../base/log.ts";
+import { emptyWrites, mergeWrites } from "../../protocol/state-writes.ts";
+import type { BatchResults, BlockEnv, CallInput, CallResult, Engine, StateReader, TxInput } from "../execution.ts";
+import type { WasmEngine } from "../wasm/wasm.ts";
+import { type EpochOutcome, EpochRun, entriesOf } from "./epoch-run.ts";
+import type { OpenLink } from "./executor-link.ts";
+import { ExecutorSeat } from "./executor-seat.ts";
+import { hintOf, type TxHint } from "./hints.ts";
+import type { FromExecutor } from "./messages.ts";
+import type { ShardedMetrics } from "./metrics.ts";
+import { Planner } from "./planner.ts";
+
+/** What dealing out costs: per transaction (codec, validation), and per epoch (messages there and back). */
+const DEAL_MICROS_PER_TX = 14;
+const DEAL_MICROS = 400;
+/** Running costs nobody escapes, per transaction. */
+const RUN_MICROS_PER_TX = 3;
+/** Assumed until measured. */
+const MICROS_PER_GAS = 0.0005;
+const SPEED_WEIGHT = 0.1;
+/** Effects of batches run in place that executors have not been told yet; beyond, they are told to forget. */
+const UNTOLD_ACCOUNTS_MAX = 20_000;
+/** An executor that holds the watermark up for longer is passed over; the longest transaction takes a tenth of it. */
+const STALL_MS = 2_000;
+
+export type ShardedOptions = {
+  /** One way to an executor each. */
+  readonly links: readonly OpenLink[];
+  readonly shards: number;
+  readonly metrics?: ShardedMetrics;
+  readonly log?: Log;
+  /** Deal out whatever it costs: for tests. */
+  readonly always?: boolean;
+  readonly stallMs?: number;
+};
+
+export class ShardedEngine implements Engine {
+  readonly name: string;
+  readonly #engine: WasmEngine;
+  readonly #options: ShardedOptions;
+  readonly #seats: readonly ExecutorSeat[];
+  readonly #planner = new Planner();
+  #run: EpochRun | undefined;
+  #epochs = 0;
+  #batches = 0;
+  #microsPerGas = MICROS_PER_GAS;
+  #untold = emptyWrites();
+  #mustForget = false;
+  /** Of the last epoch dealt out, for benches and tests. */
+  lastOutcome: Omit<EpochOutcome, "results" | "writes"> | undefined;
+
+  constructor(engine: WasmEngine, options: ShardedOptions) {
+    this.name = engine.name;
+    this.#engine = engine;
+    this.#options = options;
+    this.#seats = options.links.map(
+      (open, index) =>
+        new ExecutorSeat(index, open, {
+          received: (seat, message) => this.#received(seat, message),
+          lost: (seat, cause) => {
+            options.log?.warn("executor lost, its work is done by others", { executor: seat, err: cause });
+            options.metrics?.lost.inc();
+            this.#run?.lost(seat);
+          },
+        }),
+    );
+    for (const seat of this.#seats) seat.ensureOpen();
+  }
+
+  /** Bytes to and from executors so far. */
+  get bytesMoved(): number {
+    let bytes = 0;
+    for (const seat of this.#seats) bytes += seat.bytesIn + seat.bytesOut;
+    return bytes;
+  }
+
+  async executeBatch(
+    env: BlockEnv,
+    txs: readonly TxInput[],
+    state: StateReader,
+    gasAvailable: number,
+  ): Promise<BatchResults> {
+    const hints = this.#run === undefined && txs.length > 1 ? txs.map(hintOf) : undefined;
+    if (hints === undefined || !this.#isWorthIt(hints)) return this.#runInPlace(env, txs, state, gasAvailable, hints);
+    return this.#dealOut(env, txs, hints, state, gasAvailable);
+  }
+
+  call(env: BlockEnv, call: CallInput, state: StateReader): Promise<CallResult> {
+    return this.#engine.call(env, call, state);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#seats.map((seat) => seat.close()));
+    await this.#engine.close();
+  }
+
+  #received(seat: number, message: FromExecutor): void {
+    this.#run?.received(seat, message);
+  }
+
+  #isWorthIt(hints: readonly TxHint[]): boolean {
+    if (this.#options.always === true) return true;
+    const runMicros = this.#planner.expectedGas(hints) * this.#microsPerGas + hints.length * RUN_MICROS_PER_TX;
+    const dealtMicros = runMicros / this.#seats.length + hints.length * DEAL_MICROS_PER_TX + DEAL_MICROS;
+    return dealtMicros < runMicros;
+  }
+
+  #runInPlace(
+    env: BlockEnv,
+    txs: readonly TxInput[],
+    state: StateReader,
+    gasAvailable: number,
+    hints: readonly TxHint[] | undefined,
+  ): BatchResults {
+    const startMs = performance.now();
+    const results = this.#engine.execute(env, txs, state, gasAvailable, { bloom: true });
+    let gas = 0;
+    for (const [i, result] of results.entries()) {
+      if (!result.included) continue;
+      gas += result.gasUsed;
+      const hint = hints?.[i];
+      if (hint !== undefined) this.#planner.observe(hint, result.gasUsed);
+    }
+    this.#learnSpeed((performance.now() - startMs) * 1_000 - txs.length * RUN_MICROS_PER_TX, gas);
+    if (results.writes !== undefined && !this.#mustForget) {
+      mergeWrites(this.#untold, results.writes);
+      if (this.#untold.accounts.size > UNTOLD_ACCOUNTS_MAX) {
+        this.#mustForget = true;
+        this.#untold = emptyWrites();
+      }
+    }
+    this.#options.metrics?.epochs.inc(1, { path: "in place" });
+    return results;
+  }
+
+  async #dealOut(
+    env: BlockEnv,
+    txs: readonly TxInput[],
+    hints: readonly TxHint[],
+    state: StateReader,
+    gasAvailable: number,
+  ): Promise<BatchResults> {
+    for (const seat of this.#seats) seat.ensureOpen();
+    this.#tellUntold();
+    const run = new EpochRun({
+      id: ++this.#epochs,
+      env,
+      txs,
+      hints,
+      state,
+      gasAvailable,
+      shards: this.#options.shards,
+      stallMs: this.#options.stallMs ?? STALL_MS,
+      engine: this.#engine,
+      planner: this.#planner,
+      seats: this.#seats,
+      nextBatch: () => ++this.#batches,
+    });
+    this.#run = run;
+    try {
+      const { results, writes, ...outcome } = await run.run();
+      this.lastOutcome = outcome;
+      let gas = 0;
+      for (const result of results) if (result.included) gas += result.gasUsed;
+      this.#learnSpeed(outcome.executorMicros - txs.length * RUN_MICROS_PER_TX, gas);
+      this.#measure(outcome, txs.length);
+      return Object.assign(results, { writes });
+    } finally {
+      this.#run = undefined;
+    }
+  }
+
+  #tellUntold(): void {
+    if (!this.#mustForget && this.#untold.accounts.size === 0) return;
+    const entries = entriesOf(this.#untold);
+    for (const seat of this.#seats)
+      if (seat.isLive) seat.send(this.#mustForget ? { kind: "forget" } : { kind: "update", entries });
+    this.#untold = emptyWrites();
+    this.#mustForget = false;
+  }
+
+  #learnSpeed(micros: number, gas: number): void {
+    if (gas < 100_000 || micros <= 0) return;
+    this.#microsPerGas += (micros / gas - this.#microsPerGas) * SPEED_WEIGHT;
+  }
+
+  #measure(outcome: Omit<EpochOutcome, "results" | "writes">, txs: number): void {
+    const { metrics } = this.#options;
+    if (metrics === undefined) return;
+    const { stats, plan } = outcome;
+    metrics.epochs.inc(1, { path: "dealt out" });
+    metrics.dealt.inc(txs);
+    metrics.conflicts.inc(stats.slotConflicts, { kind: "slot" });
+    metrics.conflicts.inc(stats.fieldConflicts, { kind: "field" });
+    metrics.conflicts.inc(stats.gasConflicts, { kind: "gas" });
+    metrics.exactRuns.inc(stats.exactRuns);
+    metrics.ignored.inc(stats.ignoredResults);
+    metrics.stalls.inc(outcome.stalls);
+    metrics.executorSeconds.inc(outcome.executorMicros / 1_000_000);
+    if (plan.edges > 0) metrics.affinity.set(plan.keptEdges / plan.edges);
+    const mean = plan.loads.reduce((sum, load) => sum + load, 0) / plan.loads.length;
+    if (mean > 0) metrics.imbalance.set(Math.max(...plan.loads) / mean - 1);
+  }
+}
