@@ -1,15 +1,26 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  cpSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { test } from "node:test";
 import { hasCode } from "../base/error.ts";
 import { FileLog, type FileLogOptions } from "./file-log.ts";
-import { HEADER_SIZE_BYTES } from "./segment-file.ts";
+import { decodeHeader, encodeFrame, HEADER_SIZE_BYTES, type Header } from "./segment-file.ts";
 import { testLogConformance } from "./testing/conformance.ts";
+import { testLogFaults } from "./testing/fault-conformance.ts";
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 const code =
@@ -59,6 +70,28 @@ for (const [name, options] of [
     };
   });
 }
+
+testLogFaults("the file log", async () => {
+  const { directory, remove } = freshDirectory();
+  return {
+    open: () => FileLog.open(directory),
+    snapshot: async () => {
+      const copy = freshDirectory();
+      cpSync(directory, copy.directory, { recursive: true });
+      return async () => {
+        rmSync(directory, { recursive: true });
+        cpSync(copy.directory, directory, { recursive: true });
+        copy.remove();
+      };
+    },
+    store: async (end, term, payloads) => {
+      const path = filesOf(directory).at(-1) as string;
+      const { seed } = decodeHeader(readFileSync(path)) as Header;
+      appendFileSync(path, encodeFrame({ seed, groupSeq: end.seq + 1, before: end, term, payloads }));
+    },
+    dispose: async () => remove(),
+  };
+});
 
 /** A log of `count` appends of two records each. */
 async function filled(directory: string, count: number, options: FileLogOptions = {}): Promise<void> {

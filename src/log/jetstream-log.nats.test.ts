@@ -1,9 +1,13 @@
+import { randomBytes } from "node:crypto";
 import { after, before, describe } from "node:test";
 import { systemClock } from "../base/clock.ts";
 import { silentLog } from "../base/log.ts";
 import type { JetStream } from "./jetstream.ts";
 import { JetStreamLog, type JetStreamLogOptions } from "./jetstream-log.ts";
+import { encodeParts, FRAME_ID_SIZE_BYTES } from "./jetstream-part.ts";
+import { tipAfter } from "./record.ts";
 import { testLogConformance } from "./testing/conformance.ts";
+import { testLogFaults } from "./testing/fault-conformance.ts";
 import { NatsCluster, natsMissing } from "./testing/nats-cluster.ts";
 
 const skip = natsMissing();
@@ -48,4 +52,36 @@ describe("on a JetStream cluster of three", { skip }, () => {
         },
       };
     });
+
+  testLogFaults("the replicated log", async () => {
+    const stream = freshName();
+    const messages = async (): Promise<Uint8Array[]> => {
+      const { lastSeq } = await js.streamState(stream);
+      const found = await Promise.all(Array.from({ length: lastSeq }, (_, i) => js.message(stream, i + 1)));
+      return found.map((message) => (message as { bytes: Uint8Array }).bytes);
+    };
+    return {
+      open: () => JetStreamLog.open(js, stream, OPTIONS),
+      snapshot: async () => {
+        const copy = await messages();
+        return async () => {
+          await js.deleteStream(stream);
+          await js.openStream(stream, 3);
+          for (const [i, message] of copy.entries()) await js.publish(stream, message, i);
+        };
+      },
+      store: async (end, term, payloads) => {
+        const frameId = randomBytes(FRAME_ID_SIZE_BYTES);
+        const parts = encodeParts({
+          frameId,
+          before: end,
+          after: tipAfter(end, term, payloads),
+          payloads,
+          partSizeMaxBytes: 1 << 20,
+        });
+        await js.publish(stream, parts[0] as Buffer, (await js.streamState(stream)).lastSeq);
+      },
+      dispose: () => js.deleteStream(stream),
+    };
+  });
 });

@@ -243,6 +243,7 @@ export class JetStreamLog implements AppendLog {
 
   #advance(place: Place): void {
     this.#durable = place;
+    this.#stalled = undefined;
     this.#lastStreamSeq = Math.max(this.#lastStreamSeq, place.streamSeq);
     this.#watch.moved(place.tip);
   }

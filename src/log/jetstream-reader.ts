@@ -4,9 +4,8 @@
  * messages read or written lately are kept, so that who reads near the end asks nobody.
  * On failure: whatever does not answer is an ordinary error and may be tried again; what does not link is LOG_CORRUPT.
  */
-import { bytesEqual } from "../base/bytes.ts";
 import type { JetStream, Run, StoredMessage, StreamState } from "./jetstream.ts";
-import { decodePart, FrameAssembler, frameRecords, type Part } from "./jetstream-part.ts";
+import { decodePart, type Frame, FrameAssembler, frameRecords, type Part } from "./jetstream-part.ts";
 import type { LogRecord, LogTip } from "./log.ts";
 import { EMPTY_TIP, logError } from "./record.ts";
 
@@ -231,38 +230,59 @@ export class StreamReader {
   }
 }
 
-/** The end of the log in a stream as it is now, and its oldest record. @throws {LogError} LOG_CORRUPT */
+/**
+ * The end of the log in a stream as it is now, and its oldest record. The newest frame is checked, and that it follows
+ * the one before it.
+ * @throws {LogError} LOG_CORRUPT
+ */
 export async function findTail(
   js: JetStream,
   stream: string,
   state: StreamState,
 ): Promise<{ tail: Place; oldestSeq: number }> {
-  const part = async (seq: number): Promise<Part> => {
-    const message = await js.message(stream, seq);
-    if (message === undefined)
-      throw logError("LOG_CORRUPT", `${stream}: message ${seq} is missing`, { streamSeq: seq });
-    return decodePart(message.bytes, `${stream} message ${seq}`);
-  };
   if (state.lastSeq === 0) return { tail: { streamSeq: 0, tip: EMPTY_TIP }, oldestSeq: 1 };
   if (state.firstSeq > state.lastSeq)
     throw logError("LOG_CORRUPT", `${stream}: all ${state.lastSeq} messages were dropped from outside`, { stream });
-  const oldestSeq = (await part(state.firstSeq)).firstSeq;
-  for (let last = state.lastSeq; last >= state.firstSeq; ) {
-    const newest = await part(last);
-    if (newest.index === newest.count - 1) {
-      const assembler = new FrameAssembler();
-      for (let seq = last - newest.index; seq < last; seq++) assembler.push(await part(seq));
-      const frame = assembler.push(newest);
-      if (frame === undefined || !bytesEqual(frame.id, newest.frameId))
-        throw logError("LOG_CORRUPT", `${stream}: the newest frame is not whole`, { streamSeq: last });
-      const before = { seq: frame.firstSeq - 1, term: 0, hash: new Uint8Array(frame.prevHash) };
-      const records = frameRecords(frame, before, `${stream} message ${last}`);
-      return { tail: { streamSeq: last, tip: tipOf(records) }, oldestSeq };
+  const part = async (seq: number): Promise<Part> => {
+    const message = await js.message(stream, seq);
+    if (message !== undefined) return decodePart(message.bytes, `${stream} message ${seq}`);
+    if ((await js.streamState(stream)).firstSeq > seq) throw new Error(`message ${seq} was trimmed`);
+    throw logError("LOG_CORRUPT", `${stream}: message ${seq} is missing`, { streamSeq: seq });
+  };
+  /** The newest whole frame up to message `last`. */
+  const frameUpTo = async (last: number): Promise<{ frame: Frame; first: number; last: number } | undefined> => {
+    while (last >= state.firstSeq) {
+      const newest = await part(last);
+      const first = last - newest.index;
+      if (newest.index === newest.count - 1 && first >= state.firstSeq) {
+        const assembler = new FrameAssembler();
+        for (let seq = first; seq < last; seq++) assembler.push(await part(seq));
+        const frame = assembler.push(newest);
+        if (frame !== undefined) return { frame, first, last };
+        throw logError("LOG_CORRUPT", `${stream}: the parts up to message ${last} are no whole`, { streamSeq: last });
+      }
+      last = first - 1;
     }
-    last -= newest.index + 1;
+    return undefined;
+  };
+  const oldestSeq = (await part(state.firstSeq)).firstSeq;
+  const newest = await frameUpTo(state.lastSeq);
+  if (newest === undefined) {
+    if (oldestSeq !== 1) throw logError("LOG_CORRUPT", `${stream}: holds no whole frame`, { stream });
+    return { tail: { streamSeq: 0, tip: EMPTY_TIP }, oldestSeq: 1 };
   }
-  if (oldestSeq !== 1) throw logError("LOG_CORRUPT", `${stream}: holds no whole frame`, { stream });
-  return { tail: { streamSeq: 0, tip: EMPTY_TIP }, oldestSeq: 1 };
+  const own = ({ firstSeq, prevHash }: Frame): LogTip => ({
+    seq: firstSeq - 1,
+    term: 0,
+    hash: new Uint8Array(prevHash),
+  });
+  const previous = await frameUpTo(newest.first - 1);
+  const before =
+    previous === undefined
+      ? own(newest.frame)
+      : tipOf(frameRecords(previous.frame, own(previous.frame), `${stream} message ${previous.last}`));
+  const records = frameRecords(newest.frame, before, `${stream} message ${newest.last}`);
+  return { tail: { streamSeq: newest.last, tip: tipOf(records) }, oldestSeq };
 }
 
 function tipOf(records: readonly LogRecord[]): LogTip {

@@ -54,7 +54,10 @@ const HEARTBEAT_MS = 5_000;
 type StreamInfo = {
   readonly config: Readonly<Record<string, unknown>>;
   readonly state: { readonly first_seq: number; readonly last_seq: number };
-  readonly cluster?: { readonly leader?: string };
+  readonly cluster?: {
+    readonly leader?: string;
+    readonly replicas?: readonly { readonly name: string; readonly current: boolean; readonly offline?: boolean }[];
+  };
 };
 
 export class JetStream {
@@ -64,6 +67,7 @@ export class JetStream {
   /** Told when the connection is lost: what was asked on it is not answered any more. */
   readonly #onLost = new Set<() => void>();
   #inboxes = 0;
+  #probing = false;
 
   private constructor(connection: Connection, settings: JetStreamSettings, log: Log, clock: Clock) {
     this.#connection = connection;
@@ -168,8 +172,6 @@ export class JetStream {
             { stream: name, key },
           );
         }
-        // A stream that has no leader yet answers nothing that counts.
-        if (replicas > 1 && (info.cluster?.leader ?? "") === "") throw new Error(`stream ${name} has no leader`);
         return stateOf(info);
       } catch (error) {
         if (error instanceof CodedError) throw error;
@@ -185,6 +187,13 @@ export class JetStream {
 
   async streamState(name: string): Promise<StreamState> {
     return stateOf(await this.#info(name));
+  }
+
+  /** Who leads the stream, if anybody, and which of its other servers do not hold all of it. */
+  async streamServers(name: string): Promise<{ leader: string | undefined; behind: readonly string[] }> {
+    const { cluster } = await this.#info(name);
+    const behind = (cluster?.replicas ?? []).filter((r) => !r.current || r.offline === true).map((r) => r.name);
+    return { leader: cluster?.leader === "" ? undefined : cluster?.leader, behind };
   }
 
   #info(name: string): Promise<StreamInfo> {
@@ -312,6 +321,24 @@ export class JetStream {
     return parse(await this.#request(`$JS.API.${subject}`, message)) as T;
   }
 
+  /** A server that hangs keeps its connections: one that does not answer at all is left for the next. */
+  async #probe(): Promise<void> {
+    if (this.#probing || this.#connection.isClosed()) return;
+    this.#probing = true;
+    try {
+      const answered = this.#connection.flush().then(
+        () => true,
+        () => true,
+      );
+      const silent = this.#clock.sleep(this.#settings.requestTimeoutMs).then(() => false);
+      if (!(await Promise.race([answered, silent]))) await this.#connection.reconnect();
+    } catch {
+      // Closed, or connecting anew by itself.
+    } finally {
+      this.#probing = false;
+    }
+  }
+
   /** Ends without an answer as soon as the connection is lost, instead of when the time is over. */
   async #request(subject: string, message?: Uint8Array, h?: ReturnType<typeof headers>): Promise<Incoming> {
     let onLost = (): void => undefined;
@@ -325,6 +352,9 @@ export class JetStream {
         ...(h === undefined ? {} : { headers: h }),
       });
       return await Promise.race([asked, gone]);
+    } catch (error) {
+      if ((error as Error).name === "TimeoutError") void this.#probe();
+      throw error;
     } finally {
       this.#onLost.delete(onLost);
     }
@@ -338,7 +368,10 @@ export type Run = {
   close(): void;
 };
 
+/** While a stream has no leader any server tells what it happens to hold: that counts for nothing. */
 function stateOf(info: StreamInfo): StreamState {
+  if (info.cluster?.leader === undefined || info.cluster.leader === "")
+    if (info.config["num_replicas"] !== 1) throw new Error(`stream ${String(info.config["name"])} has no leader`);
   return { firstSeq: info.state.first_seq, lastSeq: info.state.last_seq };
 }
 
