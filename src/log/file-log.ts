@@ -196,6 +196,9 @@ export class FileLog implements AppendLog {
 
   async refresh(): Promise<LogTip> {
     if (this.#closed) throw logError("LOG_CLOSED", `${this.name} is closed`);
+    // Who was refused because of records on their way must see them now.
+    await this.#writing;
+    if (this.#poison !== undefined) throw this.#diskError();
     return this.#tip;
   }
 

@@ -51,6 +51,8 @@ export class MemoryLog implements AppendLog {
 
   async refresh(): Promise<LogTip> {
     if (this.#closed) throw logError("LOG_CLOSED", `${this.name} is closed`);
+    // Who was refused because of records on their way must see them now.
+    await new Promise((resolve) => setImmediate(resolve));
     return this.#tip;
   }
 
