@@ -7,9 +7,10 @@ import type { Worker } from "node:worker_threads";
 import { assert } from "../base/assert.ts";
 import type { Log } from "../base/log.ts";
 import { startWorker } from "../base/worker.ts";
-import { recoverSenders } from "../protocol/sender.ts";
+import { isAuthorizationWellFormed, recoverAuthority, recoverSenders } from "../protocol/sender.ts";
 import type { SignedTransaction } from "../protocol/transaction.ts";
-import { signingHash } from "../protocol/transaction-codec.ts";
+import { authorizationHash, signingHash } from "../protocol/transaction-codec.ts";
+import type { Authority } from "../rpc/chain-view.ts";
 import { packSignature, SENDER_SLOT_BYTES, SIGNATURE_SLOT_BYTES } from "./recovery-codec.ts";
 import type { SenderMemo } from "./sender-memo.ts";
 
@@ -18,9 +19,14 @@ const IN_PLACE_MAX = 8;
 /** Recoveries in one message: about 5 ms of a worker's time, so that several workers share a batch. */
 const SLICE = 64;
 
+type Signature = { readonly r: bigint; readonly s: bigint; readonly yParity: number };
+
+/** What a thread recovers, and how the same is done in place. */
 type Slice = {
-  readonly txs: readonly SignedTransaction[];
-  readonly done: (senders: (Uint8Array | undefined)[]) => void;
+  readonly signatures: readonly Signature[];
+  readonly digest: (index: number) => Uint8Array;
+  readonly inPlace: () => (Uint8Array | undefined)[];
+  readonly done: (signers: (Uint8Array | undefined)[]) => void;
 };
 
 export type RecoveryAnswer = { readonly id: number; readonly senders: Uint8Array };
@@ -49,8 +55,8 @@ class RecoveryThread {
 
   take(slice: Slice): void {
     const id = this.#next++;
-    const signatures = new Uint8Array(slice.txs.length * SIGNATURE_SLOT_BYTES);
-    slice.txs.forEach((tx, i) => packSignature(signatures, i, signingHash(tx), tx));
+    const signatures = new Uint8Array(slice.signatures.length * SIGNATURE_SLOT_BYTES);
+    slice.signatures.forEach((signature, i) => packSignature(signatures, i, slice.digest(i), signature));
     this.#slices.set(id, slice);
     const request: RecoveryRequest = { id, signatures };
     this.#worker.postMessage(request, [signatures.buffer]);
@@ -64,10 +70,10 @@ class RecoveryThread {
   #answered({ id, senders }: RecoveryAnswer): void {
     const slice = this.#slices.get(id);
     assert(slice !== undefined, "a recovery thread answers what it was asked");
-    assert(senders.length === slice.txs.length * SENDER_SLOT_BYTES, "there is an answer for each signature");
+    assert(senders.length === slice.signatures.length * SENDER_SLOT_BYTES, "there is an answer for each signature");
     this.#slices.delete(id);
     slice.done(
-      slice.txs.map((_, i) => {
+      slice.signatures.map((_, i) => {
         const at = i * SENDER_SLOT_BYTES;
         return senders[at] === 1 ? senders.slice(at + 1, at + SENDER_SLOT_BYTES) : undefined;
       }),
@@ -79,7 +85,7 @@ class RecoveryThread {
     this.alive = false;
     const left = [...this.#slices.values()];
     this.#slices.clear();
-    for (const slice of left) slice.done(recoverSenders(slice.txs));
+    for (const slice of left) slice.done(slice.inPlace());
   }
 }
 
@@ -118,19 +124,47 @@ export class SenderRecovery {
     return senders;
   }
 
-  async #recover(txs: readonly SignedTransaction[]): Promise<readonly (Uint8Array | undefined)[]> {
+  /** Who signed the authorizations of each of `txs` (EIP-7702) that can apply on the chain; bad ones are left out. */
+  async recoverAuthorities(
+    txs: readonly SignedTransaction[],
+    chainId: number,
+  ): Promise<readonly (readonly Authority[])[]> {
+    const found = txs.map(({ authorizations }) =>
+      authorizations.filter((a) => (a.chainId === 0n || a.chainId === BigInt(chainId)) && isAuthorizationWellFormed(a)),
+    );
+    const signers = await this.#spread(found.flat(), authorizationHash, (some) => some.map(recoverAuthority));
+    let at = 0;
+    return found.map((authorizations) =>
+      authorizations.flatMap(({ nonce }) => {
+        const address = signers[at++];
+        return address === undefined ? [] : [{ address, nonce }];
+      }),
+    );
+  }
+
+  #recover(txs: readonly SignedTransaction[]): Promise<readonly (Uint8Array | undefined)[]> {
+    return this.#spread(txs, signingHash, recoverSenders);
+  }
+
+  async #spread<T extends Signature>(
+    items: readonly T[],
+    digestOf: (item: T) => Uint8Array,
+    recoverInPlace: (items: readonly T[]) => (Uint8Array | undefined)[],
+  ): Promise<readonly (Uint8Array | undefined)[]> {
     const threads = this.#threads.filter((thread) => thread.alive);
-    if (txs.length < IN_PLACE_MAX) return recoverSenders(txs);
+    if (items.length < IN_PLACE_MAX) return recoverInPlace(items);
     const parts: Promise<(Uint8Array | undefined)[]>[] = [];
-    for (let from = 0; from < txs.length; from += SLICE) {
-      const slice = txs.slice(from, from + SLICE);
+    for (let from = 0; from < items.length; from += SLICE) {
+      const slice = items.slice(from, from + SLICE);
+      const digest = (i: number): Uint8Array => digestOf(slice[i] as T);
+      const inPlace = (): (Uint8Array | undefined)[] => recoverInPlace(slice);
       const [thread] = threads.sort((a, b) => a.waiting - b.waiting);
       if (thread !== undefined) {
-        parts.push(new Promise((done) => thread.take({ txs: slice, done })));
+        parts.push(new Promise((done) => thread.take({ signatures: slice, digest, inPlace, done })));
         continue;
       }
       if (from > 0) await new Promise<void>((resolve) => setImmediate(resolve));
-      parts.push(Promise.resolve(recoverSenders(slice)));
+      parts.push(Promise.resolve(inPlace()));
     }
     return (await Promise.all(parts)).flat();
   }

@@ -38,6 +38,9 @@ type Job = {
 /** One transaction on its way, and the place of its outcome. */
 type Traveller = { readonly tx: SignedTransaction; readonly job: Job; readonly index: number };
 
+/** EIP-4844. */
+const BLOB_TYPE = 3;
+
 const DECODE_REASONS: Readonly<Record<string, PoolRejection | StaticRejection>> = {
   UNSUPPORTED_TYPE: "UNSUPPORTED_TYPE",
   BAD_SIGNATURE: "INVALID_SENDER",
@@ -123,9 +126,15 @@ export class TransactionIntake implements Ingest {
   }
 
   #decode(job: Job, index: number): Traveller | undefined {
+    const raw = job.raws[index] as Uint8Array;
+    // With its sidecar or without: what carries blobs is named, not called undecodable.
+    if (raw[0] === BLOB_TYPE) {
+      this.#reject(job, index, undefined, { reason: "BLOB_TRANSACTION", message: "this chain carries no blobs" });
+      return undefined;
+    }
     let tx: SignedTransaction;
     try {
-      tx = decodeSignedTransaction(job.raws[index] as Uint8Array);
+      tx = decodeSignedTransaction(raw);
     } catch (error) {
       this.#reject(job, index, undefined, decodeRejection(error));
       return undefined;
@@ -143,15 +152,20 @@ export class TransactionIntake implements Ingest {
     const submitted: Traveller[] = [];
     const pooled: PooledTransaction[] = [];
     const senders = await this.#recovery.recover(travellers.map((traveller) => traveller.tx));
+    const delegating = travellers.map(({ tx }) => tx).filter((tx) => tx.authorizations.length > 0);
+    const authorities =
+      delegating.length === 0 ? [] : await this.#recovery.recoverAuthorities(delegating, this.#rules.chainId);
+    let next = 0;
     travellers.forEach((traveller, i) => {
       const sender = senders[i];
+      const own = traveller.tx.authorizations.length > 0 ? authorities[next++] : undefined;
       if (sender === undefined) {
         const message = "the signature recovers to no key";
         this.#reject(traveller.job, traveller.index, traveller.tx.hash, { reason: "INVALID_SENDER", message });
         return;
       }
       submitted.push(traveller);
-      pooled.push({ tx: traveller.tx, sender });
+      pooled.push({ tx: traveller.tx, sender, ...(own === undefined ? {} : { authorities: own }) });
       this.#delay.arrived(traveller.tx.hash, startMs);
     });
     this.#metrics.recoverySeconds.observe((this.#clock.nowMs() - startMs) / 1_000);
@@ -214,7 +228,6 @@ function decodeRejection(error: unknown): Rejection {
 
 /** What no state can lift. */
 function staticRejection(tx: SignedTransaction, rules: IntakeRules): Rejection | undefined {
-  if (tx.type === 3) return { reason: "BLOB_TRANSACTION", message: "this chain carries no blobs" };
   if (tx.chainId === undefined) {
     if (!rules.allowUnprotected) return { reason: "UNPROTECTED", message: "" };
   } else if (tx.chainId !== rules.chainId)

@@ -9,7 +9,7 @@ import { Metrics } from "../base/metrics.ts";
 import type { Account } from "../execution/execution.ts";
 import { MemoryLog } from "../log/memory-log.ts";
 import { recoverSender } from "../protocol/sender.ts";
-import { decodeSignedTransaction, signTransaction } from "../protocol/transaction-codec.ts";
+import { decodeSignedTransaction, signAuthorization, signTransaction } from "../protocol/transaction-codec.ts";
 import type { PooledTransaction } from "../rpc/chain-view.ts";
 import { laneConfig } from "./config.ts";
 import { Lane } from "./lane.ts";
@@ -18,6 +18,8 @@ import { laneMetrics } from "./metrics.ts";
 const CHAIN_ID = 901;
 const GWEI = 10n ** 9n;
 const EMPTY_CODE = new Uint8Array(32);
+/** Code hash of accounts that act with another's code (EIP-7702). */
+const DELEGATED = new Uint8Array(32).fill(1);
 
 const key = (i: number): Uint8Array => new Uint8Array(32).fill(i + 1);
 
@@ -28,10 +30,15 @@ function tx(p: {
   tipWei?: bigint;
   gas?: bigint;
   valueWei?: bigint;
+  /** Of these accounts, at these nonces. */
+  authorities?: readonly { of: number; nonce: number }[];
 }): PooledTransaction {
+  const authorizations = p.authorities?.map(({ of, nonce }) =>
+    signAuthorization({ chainId: 0n, address: new Uint8Array(20).fill(8), nonce: BigInt(nonce) }, key(of)),
+  );
   const signed = signTransaction(
     {
-      type: 2,
+      ...(authorizations === undefined ? { type: 2 } : { type: 4, authorizations }),
       chainId: CHAIN_ID,
       nonce: BigInt(p.nonce),
       to: new Uint8Array(20).fill(9),
@@ -64,7 +71,7 @@ function world(overrides: Parameters<typeof readConfig<typeof laneConfig>>[2] = 
         clock: systemClock,
         account: (a) => accounts.get(toHexKey(a)),
         l1FeeWei: () => 0n,
-        maySend: () => true,
+        codeKind: ({ codeHash }) => (codeHash === DELEGATED ? "delegation" : "none"),
         log: silentLog,
         journal,
         term: 1,
@@ -196,6 +203,53 @@ test("a nonce that others moved (a deposit, an authorization) frees what waited 
   assert.equal(lane.get(stale.tx.hash), undefined);
   assert.equal(lane.nextNonce(next.sender), 2n);
   assert.deepEqual(nonces(lane.take(LIMITS)), [1]);
+});
+
+test("an account whose code is another's has one transaction at a time, which it may replace", async () => {
+  const w = world();
+  const lane = await w.open();
+  const sender = toHexKey(tx({ nonce: 0 }).sender);
+  w.accounts.set(sender, { nonce: 0n, balanceWei: 10n ** 18n, codeHash: DELEGATED });
+  assert.deepEqual(await codes(lane, [tx({ nonce: 1 }), tx({ nonce: 0 }), tx({ nonce: 1 })]), [
+    "DELEGATED_GAP",
+    "ok",
+    "DELEGATED_LIMIT",
+  ]);
+  assert.deepEqual(await codes(lane, [tx({ nonce: 0, feeWei: 12n * GWEI, tipWei: 2n * GWEI })]), ["ok"]);
+  const batch = lane.take(LIMITS);
+  await lane.release(batch);
+  assert.deepEqual(await codes(lane, [tx({ nonce: 1 })]), ["DELEGATED_LIMIT"], "in flight counts");
+  w.accounts.set(sender, { nonce: 1n, balanceWei: 10n ** 18n, codeHash: DELEGATED });
+  await lane.settle(batch.hashes.map((hash) => ({ hash, included: true })));
+  assert.deepEqual(await codes(lane, [tx({ nonce: 1 })]), ["ok"]);
+});
+
+test("who is about to delegate counts as delegated, and is not reserved twice", async () => {
+  const w = world();
+  const lane = await w.open();
+  const delegate = (p: { from: number; of: number; at?: number }): PooledTransaction =>
+    tx({ from: p.from, nonce: 0, gas: 60_000n, authorities: [{ of: p.of, nonce: p.at ?? 0 }] });
+  assert.deepEqual(await codes(lane, [delegate({ from: 1, of: 0 }), tx({ nonce: 0 }), tx({ nonce: 1 })]), [
+    "ok",
+    "ok",
+    "DELEGATED_LIMIT",
+  ]);
+  assert.deepEqual(
+    await codes(lane, [tx({ from: 2, nonce: 0 }), tx({ from: 2, nonce: 1 }), delegate({ from: 3, of: 2 })]),
+    ["ok", "ok", "AUTHORITY_RESERVED"],
+  );
+  // An authorization that is used up holds nobody back.
+  const used = toHexKey(tx({ from: 2, nonce: 0 }).sender);
+  w.accounts.set(used, { nonce: 1n, balanceWei: 10n ** 18n, codeHash: EMPTY_CODE });
+  assert.deepEqual(await codes(lane, [delegate({ from: 3, of: 2 })]), ["ok"]);
+  // Once the delegating transaction is through, its authority is free (its code is looked at then).
+  const batch = lane.take(LIMITS);
+  await lane.release(batch);
+  await lane.settle(batch.hashes.map((hash) => ({ hash, included: true })));
+  for (const address of w.accounts.keys())
+    w.accounts.set(address, { nonce: address === used ? 2n : 1n, balanceWei: 10n ** 18n, codeHash: EMPTY_CODE });
+  lane.onHead({ gasLimit: 31_000_000, changed: w.accounts.keys() });
+  assert.deepEqual(await codes(lane, [tx({ nonce: 1 }), tx({ nonce: 2 })]), ["ok", "ok"]);
 });
 
 test("a restart finds every accepted transaction, and a release that was never ordered is taken back", async () => {

@@ -248,7 +248,7 @@ export class Lane implements LaneApi {
       senders.add(entry.senderKey);
       this.#settled.push(entry);
       if (s.included) continue;
-      if (RETRY.has(s.reason)) returned.push({ tx: entry.tx, sender: entry.sender });
+      if (RETRY.has(s.reason)) returned.push({ tx: entry.tx, sender: entry.sender, authorities: entry.authorities });
       else this.#reject(entry, s.reason);
     }
     await this.#return(returned, senders);

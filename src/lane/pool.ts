@@ -6,12 +6,13 @@
  * Selection follows the priority-fee policy: highest effective tip first, then first come.
  */
 import { assert } from "../base/assert.ts";
-import { toHexKey } from "../base/bytes.ts";
+import { toHex, toHexKey } from "../base/bytes.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Account } from "../execution/execution.ts";
 import { L1_ATTRIBUTES_GAS } from "../protocol/l1-attributes.ts";
+import { recoverAuthority } from "../protocol/sender.ts";
 import type { SignedTransaction } from "../protocol/transaction.ts";
-import type { PooledTransaction, PoolRejection } from "../rpc/chain-view.ts";
+import type { Authority, PooledTransaction, PoolRejection } from "../rpc/chain-view.ts";
 import type { TakeLimits } from "./api.ts";
 import type { LaneConfig } from "./config.ts";
 
@@ -22,6 +23,8 @@ export type Entry = {
   readonly senderKey: string;
   readonly hashKey: string;
   readonly costWei: bigint;
+  /** Whose authorizations it holds. */
+  readonly authorities: readonly Authority[];
   readonly addedMs: number;
 };
 
@@ -43,9 +46,11 @@ export type PoolDeps = {
   readonly account: (address: Uint8Array) => Account | undefined;
   /** L1 data fee a transaction would pay now. */
   readonly l1FeeWei: (raw: Uint8Array) => bigint;
-  /** True when the account may send: no code, or an EIP-7702 delegation. */
-  readonly maySend: (account: Account) => boolean;
+  /** What the account has for code: with a contract it may not send (EIP-3607), with a delegation it may (EIP-7702). */
+  readonly codeKind: (account: Account) => CodeKind;
 };
+
+export type CodeKind = "none" | "delegation" | "contract";
 
 export type Rejection = { readonly code: PoolRejection; readonly message: string };
 
@@ -60,6 +65,8 @@ export class Pool {
   readonly #byHash = new Map<string, Entry>();
   /** Senders whose next nonce is waiting. */
   readonly #ready = new Set<string>();
+  /** How many transactions here hold an authorization of an account. */
+  readonly #authorized = new Map<string, number>();
   #sizeBytes = 0;
   #waitingCount = 0;
   #nextId = 1;
@@ -147,7 +154,8 @@ export class Pool {
     const hashKey = toHexKey(tx.hash);
     if (this.#byHash.has(hashKey)) return { code: "ALREADY_KNOWN", message: "already known" };
     const account = this.#deps.account(item.sender);
-    const malformed = this.#checkAlone(tx) ?? this.#checkSender(account);
+    const codeKind = account === undefined ? "none" : this.#deps.codeKind(account);
+    const malformed = this.#checkAlone(tx) ?? checkSender(codeKind);
     if (malformed !== undefined) return malformed;
     const senderKey = toHexKey(item.sender);
     const stateNonce = account?.nonce ?? 0n;
@@ -172,11 +180,19 @@ export class Pool {
       )
         return { code: "REPLACEMENT_UNDERPRICED", message: "replacement transaction underpriced" };
     } else {
-      const refused = this.#checkRoom(known, tx, next);
+      const isShared = codeKind === "delegation" || this.#authorized.has(senderKey);
+      const refused = this.#checkRoom(known, tx, next) ?? (isShared ? checkDelegated(known, tx, next) : undefined);
       if (refused !== undefined) return refused;
     }
+    const authorities = this.#authoritiesOf(item);
+    for (const { address } of authorities)
+      if (heldBy(this.#senders.get(toHexKey(address))) > 1)
+        return {
+          code: "AUTHORITY_RESERVED",
+          message: `authority already reserved: ${toHex(address)} has several transactions in the pool`,
+        };
     if (replaced !== undefined) this.#remove(replaced);
-    return this.#insert(item, senderKey, stateNonce, costWei);
+    return this.#insert({ ...item, authorities }, senderKey, stateNonce, costWei);
   }
 
   /** Puts back a transaction that was accepted before (recovery, rewind, skipped for now) without admission checks. */
@@ -190,11 +206,23 @@ export class Pool {
     const occupied = this.#senders.get(senderKey)?.waiting.get(item.tx.nonce);
     if (occupied !== undefined) this.#remove(occupied);
     const costWei = item.tx.gasLimit * item.tx.maxFeePerGasWei + item.tx.valueWei;
-    return this.#insert(item, senderKey, stateNonce, costWei, id);
+    return this.#insert({ ...item, authorities: this.#authoritiesOf(item) }, senderKey, stateNonce, costWei, id);
+  }
+
+  /** Whose authorizations can still apply: with one that is used up, a stranger could hold back its signer. */
+  #authoritiesOf({ tx, authorities }: PooledTransaction): Authority[] {
+    if (tx.authorizations.length === 0) return [];
+    const signed =
+      authorities ??
+      tx.authorizations.flatMap((authorization) => {
+        const address = recoverAuthority(authorization);
+        return address === undefined ? [] : [{ address, nonce: authorization.nonce }];
+      });
+    return signed.filter(({ address, nonce }) => (this.#deps.account(address)?.nonce ?? 0n) <= nonce);
   }
 
   #insert(
-    item: PooledTransaction,
+    item: Pick<Entry, "tx" | "sender" | "authorities">,
     senderKey: string,
     stateNonce: bigint,
     costWei: bigint,
@@ -207,8 +235,13 @@ export class Pool {
       senderKey,
       hashKey: toHexKey(item.tx.hash),
       costWei,
+      authorities: item.authorities,
       addedMs: this.#deps.clock.nowMs(),
     };
+    for (const { address } of entry.authorities) {
+      const authority = toHexKey(address);
+      this.#authorized.set(authority, (this.#authorized.get(authority) ?? 0) + 1);
+    }
     let sender = this.#senders.get(senderKey);
     if (sender === undefined) {
       sender = {
@@ -269,14 +302,8 @@ export class Pool {
     return undefined;
   }
 
-  #checkSender(account: Account | undefined): Rejection | undefined {
-    if (account !== undefined && !this.#deps.maySend(account))
-      return { code: "SENDER_NOT_EOA", message: "sender not an eoa" };
-    return undefined;
-  }
-
   #checkRoom(known: SenderState | undefined, tx: SignedTransaction, next: bigint): Rejection | undefined {
-    const held = known === undefined ? 0 : known.waiting.size + known.inFlight.size;
+    const held = heldBy(known);
     if (held >= this.#config.senderTxsMax)
       return {
         code: "SENDER_LIMIT",
@@ -391,6 +418,12 @@ export class Pool {
       this.#waitingCount--;
     } else if (sender.inFlight.get(entry.tx.nonce) === entry) sender.inFlight.delete(entry.tx.nonce);
     sender.reservedWei -= entry.costWei;
+    for (const { address } of entry.authorities) {
+      const authority = toHexKey(address);
+      const left = (this.#authorized.get(authority) ?? 1) - 1;
+      if (left === 0) this.#authorized.delete(authority);
+      else this.#authorized.set(authority, left);
+    }
     this.#byHash.delete(entry.hashKey);
     this.#sizeBytes -= entry.tx.raw.length;
     this.#updateReady(entry.senderKey);
@@ -406,6 +439,30 @@ export class Pool {
       this.#senders.delete(senderKey);
     }
   }
+}
+
+/** Transactions of a sender here, waiting and in flight. */
+function heldBy(sender: SenderState | undefined): number {
+  return sender === undefined ? 0 : sender.waiting.size + sender.inFlight.size;
+}
+
+function checkSender(codeKind: CodeKind): Rejection | undefined {
+  return codeKind === "contract" ? { code: "SENDER_NOT_EOA", message: "sender not an eoa" } : undefined;
+}
+
+/**
+ * Of an account whose code is another's, or will be, one call by a stranger can take the balance or count the nonce:
+ * all that waits would be void, at no cost. So there is one transaction of it at a time (geth's rule too).
+ */
+function checkDelegated(known: SenderState | undefined, tx: SignedTransaction, next: bigint): Rejection | undefined {
+  if (heldBy(known) > 0)
+    return { code: "DELEGATED_LIMIT", message: "in-flight transaction limit reached for delegated accounts" };
+  if (tx.nonce !== next)
+    return {
+      code: "DELEGATED_GAP",
+      message: `gapped-nonce tx from delegated accounts: next nonce ${next}, tx nonce ${tx.nonce}`,
+    };
+  return undefined;
 }
 
 /** Max-heap of entries by effective tip, ties by arrival. Entries whose fee cap is below the base fee are left out. */

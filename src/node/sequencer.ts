@@ -12,6 +12,7 @@ import type { Metrics } from "../base/metrics.ts";
 import type { Service } from "../base/service.ts";
 import type { Engine } from "../execution/execution.ts";
 import { genesisWrites } from "../execution/genesis-state.ts";
+import { isDelegation } from "../execution/transaction-rules.ts";
 import { Executor } from "../executor/executor.ts";
 import { executorMetrics } from "../executor/metrics.ts";
 import { keyshardConfig } from "../keyshard/config.ts";
@@ -67,8 +68,6 @@ export type SequencerDeps = {
 
 /** Order records read at once in replay. */
 const READ_RECORDS = 256;
-/** First bytes of a delegation (EIP-7702): such an account may send. */
-const DELEGATION_PREFIX = Uint8Array.of(0xef, 0x01, 0x00);
 
 export class Sequencer implements Service {
   readonly name = "sequencer";
@@ -161,8 +160,10 @@ export class Sequencer implements Service {
         clock,
         account: (address) => reader().account(address),
         l1FeeWei: (raw) => l1DataFeeWei(raw, l1FeeParameters()),
-        maySend: (account) =>
-          bytesEqual(account.codeHash, EMPTY_CODE_HASH) || isDelegation(reader().code(account.codeHash)),
+        codeKind: ({ codeHash }) => {
+          if (bytesEqual(codeHash, EMPTY_CODE_HASH)) return "none";
+          return isDelegation(reader().code(codeHash)) ? "delegation" : "contract";
+        },
         log: log.child({ role: "lane" }),
         journal: deps.laneLog,
         term,
@@ -231,10 +232,6 @@ function storeGenesis(deps: SequencerDeps): void {
     state.commit(0, prepared);
     chain.append(block, []);
   });
-}
-
-function isDelegation(code: Uint8Array): boolean {
-  return code.length === 23 && bytesEqual(code.subarray(0, 3), DELEGATION_PREFIX);
 }
 
 async function readTail(orderLog: AppendLog, afterSeq: number): Promise<{ seq: number; record: OrderRecord }[]> {

@@ -26,9 +26,14 @@ export function recoverSenders(txs: readonly Transaction[]): (Uint8Array | undef
  * High s and parities above 1 are refused as EIP-7702 states.
  */
 export function recoverAuthority(authorization: Authorization): Uint8Array | undefined {
+  if (!isAuthorizationWellFormed(authorization)) return undefined;
   const { yParity, r, s } = authorization;
-  if (yParity > 1 || s > LOW_S_MAX) return undefined;
   return recoverAddress(authorizationHash(authorization), yParity, r, s);
+}
+
+/** False where the signature cannot be an authority's whatever it recovers to. */
+export function isAuthorizationWellFormed({ yParity, s }: Authorization): boolean {
+  return yParity <= 1 && s <= LOW_S_MAX;
 }
 
 const LOW_S_MAX = 0x7fffffffffffffffffffffffffffffff5d576e7357a4501ddfe92f46681b20a0n;

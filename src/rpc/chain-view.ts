@@ -83,13 +83,25 @@ export type PoolRejection =
   | "SENDER_NOT_EOA"
   | "POOL_FULL"
   | "SENDER_LIMIT"
+  /** EIP-7702: one transaction at a time of an account whose balance others may move. */
+  | "DELEGATED_LIMIT"
+  | "DELEGATED_GAP"
+  | "AUTHORITY_RESERVED"
   | "UNAVAILABLE";
 
 export type SubmitOutcome =
   | { readonly accepted: true }
   | { readonly accepted: false; readonly code: PoolRejection; readonly message: string };
 
-export type PooledTransaction = { readonly tx: SignedTransaction; readonly sender: Uint8Array };
+export type PooledTransaction = {
+  readonly tx: SignedTransaction;
+  readonly sender: Uint8Array;
+  /** Who signed its authorizations (EIP-7702); absent: not recovered yet. */
+  readonly authorities?: readonly Authority[];
+};
+
+/** An account that lets a transaction set its code, once its nonce is this. */
+export type Authority = { readonly address: Uint8Array; readonly nonce: bigint };
 
 /** The pool as RPC sees it; a verifier has none. */
 export interface PoolView {

@@ -199,6 +199,9 @@ const POOL_MESSAGES: Readonly<Record<PoolRejection, string>> = {
   SENDER_NOT_EOA: "sender not an eoa",
   POOL_FULL: "txpool is full",
   SENDER_LIMIT: "account limit exceeded",
+  DELEGATED_LIMIT: "in-flight transaction limit reached for delegated accounts",
+  DELEGATED_GAP: "gapped-nonce tx from delegated accounts",
+  AUTHORITY_RESERVED: "authority already reserved",
   UNAVAILABLE: "the sequencer does not accept transactions at the moment",
 };
 
