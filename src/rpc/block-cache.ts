@@ -27,10 +27,12 @@ export class BlockBundle {
   #firstLogs: number[] | undefined;
   #l1Fees: L1FeeParameters | undefined;
 
-  constructor(chain: ChainView, block: Block, receipts: readonly Receipt[] | undefined) {
+  /** `l1Fees`: where the chain cannot tell them by the block's number. */
+  constructor(chain: ChainView, block: Block, receipts: readonly Receipt[] | undefined, l1Fees?: L1FeeParameters) {
     this.#chain = chain;
     this.block = block;
     this.#receipts = receipts;
+    this.#l1Fees = l1Fees;
   }
 
   get number(): number {

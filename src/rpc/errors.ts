@@ -95,6 +95,13 @@ export const RPC_ERRORS = {
     action: "Poll eth_getTransactionReceipt.",
     retryable: true,
   },
+  SYNC_NONCE_GAP: {
+    rpcCode: 6,
+    summary:
+      "eth_sendRawTransactionSync: accepted, but an earlier nonce of the sender is missing; `data` is that nonce.",
+    action: "Send the transaction with that nonce; poll eth_getTransactionReceipt for this one.",
+    retryable: false,
+  },
   HISTORY_PRUNED: {
     rpcCode: 4444,
     summary: "The block is known, what is asked of it is not kept (any more).",

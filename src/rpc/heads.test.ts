@@ -267,6 +267,64 @@ test("a receipt by sendRawTransactionSync, or code 4 with the hash when no block
   assert.equal(receipt.status, "0x1");
 });
 
+test("sendRawTransactionSync answers when the transaction is confirmed, with all but the block's hash", async () => {
+  const tx = signTransaction(
+    { type: 2, chainId: 901, nonce: 0n, to: LOGGER, data: store(3), gasLimit: 90_000n, maxFeePerGasWei: 10n ** 10n },
+    KEYS[0]?.secret as Uint8Array,
+  );
+  const answer = fixture.result("eth_sendRawTransactionSync", toHex(tx.raw), "0x4e20");
+  await until(() => fixture.chain.get(tx.hash));
+  await fixture.chain.open();
+  const early = (await answer) as Record<string, unknown>;
+  assert.equal(early["blockHash"], `0x${"00".repeat(32)}`);
+  assert.equal(await fixture.result("eth_getTransactionReceipt", toHex(tx.hash)), null);
+  fixture.chain.seal();
+  const late = (await fixture.result("eth_getTransactionReceipt", toHex(tx.hash))) as Record<string, unknown>;
+  const blockHash = late["blockHash"];
+  const logs = (early["logs"] as object[]).map((log) => ({ ...log, blockHash }));
+  assert.equal(logs.length, 1);
+  assert.deepEqual({ ...early, blockHash, logs }, late);
+});
+
+test("sendRawTransactionSync tells a nonce gap at once, with the nonce that is missing", async () => {
+  const tx = signTransaction(
+    { type: 2, chainId: 901, nonce: 2n, to: KEYS[1]?.address, gasLimit: 21_000n, maxFeePerGasWei: 10n ** 10n },
+    KEYS[0]?.secret as Uint8Array,
+  );
+  const { error } = await fixture.request("eth_sendRawTransactionSync", [toHex(tx.raw), "0x4e20"]);
+  assert.deepEqual([error?.code, error?.data], [6, "0x0"]);
+});
+
+test("newFlashblocks gives what is confirmed as it is, then the seal; who comes late gets all of the block", async () => {
+  type Flashblock = { index: number; base?: object; diff: { transactions: string[]; block_hash: string } };
+  const early = await fixture.socket();
+  const late = await fixture.socket();
+  const of = (socket: typeof early): Flashblock[] => socket.notifications.map((n) => n.params.result as Flashblock);
+  await early.request("eth_subscribe", ["newFlashblocks"]);
+  await send(0, 0, { to: LOGGER, data: store(1) });
+  await fixture.chain.open();
+  await until(() => of(early)[0]);
+  const id = (await late.request("eth_subscribe", ["newFlashblocks"])).result;
+  fixture.chain.seal();
+  const block = fixture.chain.block(1);
+  const whole = block?.transactions.map((raw) => toHex(raw));
+  await until(() => of(early)[1] && of(late)[0]);
+  const shown = (messages: Flashblock[]) =>
+    messages.map(({ index, base, diff }) => [index, base !== undefined, diff.transactions, diff.block_hash]);
+  assert.deepEqual(shown(of(early)), [
+    [0, true, whole, `0x${"00".repeat(32)}`],
+    [1, false, [], toHex(block?.hash as Uint8Array)],
+  ]);
+  assert.deepEqual(shown(of(late)), [[1, true, whole, toHex(block?.hash as Uint8Array)]]);
+  assert.equal((await late.request("eth_unsubscribe", [id])).result, true);
+  await mine();
+  await until(() => of(early)[3]);
+  await late.request("eth_chainId");
+  assert.equal(of(late).length, 1);
+  early.close();
+  late.close();
+});
+
 test("deposits show as type 0x7e with nonce and version, without L1 fees", async () => {
   await mine([depositOf(KEYS[2]?.address as Uint8Array, 9n, 1)]);
   const [attributes, deposit] = (await fixture.result("eth_getBlockReceipts", "0x1")) as Record<string, unknown>[];

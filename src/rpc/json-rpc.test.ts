@@ -78,7 +78,7 @@ test("unknown methods are -32601, wrong params -32602", async () => {
   assert.equal((await fixture.request("eth_nothing")).error?.code, -32601);
   assert.equal((await fixture.request("constructor")).error?.code, -32601);
   assert.equal((await fixture.request("__proto__")).error?.code, -32601);
-  assert.equal((await fixture.request("debug_traceTransaction", ["0x"])).error?.code, -32601);
+  assert.equal((await fixture.request("debug_nothing", ["0x"])).error?.code, -32601);
   assert.equal((await fixture.request("eth_chainId", { a: 1 })).error?.code, -32602);
   assert.equal((await fixture.request("eth_chainId", "a")).error?.code, -32602);
   assert.equal((await fixture.request("eth_chainId", [1])).error?.code, -32602);

@@ -220,7 +220,7 @@ export const LOG_METHODS: readonly Method[] = [
   }),
   method({
     name: "eth_subscribe",
-    summary: "Notifications over WebSocket: newHeads, logs, newPendingTransactions, syncing.",
+    summary: "Notifications over WebSocket: newHeads, logs, newPendingTransactions, newFlashblocks, syncing.",
     params: [
       required("kind", text),
       optional("options", { kind: "Filter or Boolean", parse: (v: unknown) => v }, undefined),
@@ -240,6 +240,8 @@ export const LOG_METHODS: readonly Method[] = [
           if (options !== undefined && typeof options !== "boolean")
             throw invalidParams("invalid argument 1 (options): want true or false");
           return subscriptions.newPendingTransactions(options ?? false, s.pool);
+        case "newFlashblocks":
+          return subscriptions.newFlashblocks();
         case "syncing":
           return subscriptions.syncing();
         default:

@@ -1,12 +1,12 @@
 /** Owns the methods of the transaction pool: sending, and what waits in it. */
 import { bytesEqual, toHex, toHexKey } from "../base/bytes.ts";
-import { findMined } from "./block-methods.ts";
 import type { PooledTransaction } from "./chain-view.ts";
-import { encodePooled, encodeReceipt, type Json, quantity } from "./encode.ts";
+import { encodePooled, quantity } from "./encode.ts";
 import { RPC_ERRORS, RpcError, type RpcErrorName, rejectionError } from "./errors.ts";
 import { type Method, method } from "./method.ts";
 import { address, data, optional, required, safeUint } from "./params.ts";
 import type { Ingest, Services } from "./services.ts";
+import { sendSync } from "./sync-send.ts";
 
 /** Transactions one txpool_content answer shows. */
 const CONTENT_MAX = 1_000;
@@ -30,36 +30,6 @@ async function send(s: Services, raw: Uint8Array): Promise<Uint8Array> {
 function nameOfCode(code: number): RpcErrorName {
   if (code === RPC_ERRORS.INVALID_PARAMS.rpcCode) return "INVALID_PARAMS";
   return code === RPC_ERRORS.LIMIT_EXCEEDED.rpcCode ? "LIMIT_EXCEEDED" : "TRANSACTION_REJECTED";
-}
-
-/** Sends, then waits for the block that holds it (EIP-7966). */
-async function sendSync(s: Services, raw: Uint8Array, timeoutMs: number): Promise<Json> {
-  let settle: (value: Json | undefined) => void = () => undefined;
-  const mined = new Promise<Json | undefined>((resolve) => {
-    settle = resolve;
-  });
-  let wanted: Uint8Array | undefined;
-  const look = (): void => {
-    if (wanted === undefined) return;
-    const found = findMined(s, wanted);
-    if (found !== undefined) settle(encodeReceipt(found.bundle, found.index) ?? undefined);
-  };
-  const unsubscribe = s.chain.subscribe({ block: look });
-  const timer = setTimeout(() => settle(undefined), timeoutMs);
-  try {
-    wanted = await send(s, raw);
-    look();
-    const receipt = await mined;
-    if (receipt !== undefined) return receipt;
-    throw new RpcError(
-      "SYNC_TIMEOUT",
-      `the transaction was accepted but not processed within ${timeoutMs} ms`,
-      toHex(wanted),
-    );
-  } finally {
-    clearTimeout(timer);
-    unsubscribe();
-  }
 }
 
 type BySender = Record<string, Record<string, unknown>>;
@@ -89,11 +59,16 @@ export const POOL_METHODS: readonly Method[] = [
   }),
   method({
     name: "eth_sendRawTransactionSync",
-    summary: "Takes a signed transaction and answers with its receipt, or with code 4 after the timeout (EIP-7966).",
+    summary:
+      "Takes a signed transaction and answers with its receipt once it is confirmed (blockHash is zero until sealed); code 4 after the timeout, code 6 at a nonce gap (EIP-7966).",
     params: [required("transaction", data), optional("timeoutMs", safeUint, SYNC_TIMEOUT_DEFAULT_MS)],
     result: "Receipt",
     run: (s, [raw, timeoutMs]) =>
-      sendSync(s, raw, Math.min(timeoutMs === 0 ? SYNC_TIMEOUT_DEFAULT_MS : timeoutMs, SYNC_TIMEOUT_MAX_MS)),
+      sendSync(
+        s,
+        () => send(s, raw),
+        Math.min(timeoutMs === 0 ? SYNC_TIMEOUT_DEFAULT_MS : timeoutMs, SYNC_TIMEOUT_MAX_MS),
+      ),
   }),
   method({
     name: "txpool_status",

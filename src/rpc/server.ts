@@ -17,6 +17,7 @@ import { BlockCache } from "./block-cache.ts";
 import { ByteBudget } from "./byte-budget.ts";
 import type { ChainView, PoolView } from "./chain-view.ts";
 import type { RpcConfig } from "./config.ts";
+import { ConfirmationFeed } from "./confirmation-feed.ts";
 import { Dispatcher, refusalText } from "./dispatcher.ts";
 import type { RpcErrorName } from "./errors.ts";
 import { FeeOracle } from "./fee-oracle.ts";
@@ -86,6 +87,7 @@ export class RpcServer implements Service {
   readonly #services: Services;
   readonly #dispatcher: Dispatcher;
   readonly #feed: HeadFeed;
+  readonly #confirmations: ConfirmationFeed;
   readonly #tracing: Tracing;
   readonly #blocks: BlockCache;
   readonly #servers: Server[] = [];
@@ -108,6 +110,7 @@ export class RpcServer implements Service {
     this.#metrics = rpcMetrics(deps.metrics);
     this.#blocks = new BlockCache(deps.chain);
     this.#feed = new HeadFeed(deps.chain, this.#blocks);
+    this.#confirmations = new ConfirmationFeed(deps.chain);
     this.#tracing = new Tracing(deps.chain.engine, config, deps.log);
     const methods = new Map<string, Method>();
     for (const method of [...METHODS, ...(deps.methods ?? [])]) methods.set(method.name, method);
@@ -219,6 +222,7 @@ export class RpcServer implements Service {
     this.#sockets.close();
     await Promise.all([...closed, this.#tracing.close()]);
     this.#feed.close();
+    this.#confirmations.close();
     this.#blocks.close();
   }
 
@@ -475,7 +479,12 @@ export class RpcServer implements Service {
       this.#budget.add(message.length);
       ws.send(message, () => this.#budget.give(message.length));
     };
-    const subscriptions = new Subscriptions(this.#feed, send, this.#config.subscriptionsPerConnectionMax);
+    const subscriptions = new Subscriptions(
+      this.#feed,
+      this.#confirmations,
+      send,
+      this.#config.subscriptionsPerConnectionMax,
+    );
     const client = { address: socket.remoteAddress ?? "", subscriptions, gone: () => ws.readyState !== ws.OPEN };
     let inFlight = 0;
     // Parts of a message that is not complete yet are held too: thousands of half-sent ones must not add up.
@@ -536,6 +545,6 @@ export class RpcServer implements Service {
       ws.ping();
     }
     this.#services.filters.expire();
-    this.#metrics.subscriptions.set(this.#feed.listeners);
+    this.#metrics.subscriptions.set(this.#feed.listeners + this.#confirmations.listeners);
   }
 }

@@ -97,19 +97,24 @@ export class StoredChain implements ChainView {
       const { baseFeeScalar, blobBaseFeeScalar } = this.#deps.genesisConfig;
       return { l1BaseFeeWei: 0n, l1BlobBaseFeeWei: 0n, baseFeeScalar, blobBaseFeeScalar };
     }
-    const attributes = decodeL1Attributes(decodeTransaction(first).data);
-    assert(attributes !== undefined, "a block starts with its L1-attributes transaction");
-    return {
-      l1BaseFeeWei: attributes.l1BaseFeeWei,
-      l1BlobBaseFeeWei: attributes.l1BlobBaseFeeWei,
-      baseFeeScalar: attributes.baseFeeScalar,
-      blobBaseFeeScalar: attributes.blobBaseFeeScalar,
-    };
+    return l1FeesOf(first);
   }
 
   subscribe(events: ChainEvents): () => void {
     return this.#deps.subscribe(events);
   }
+}
+
+/** L1 fee parameters that the first transaction of a block sets. */
+export function l1FeesOf(first: Uint8Array | undefined): L1FeeParameters {
+  const attributes = first === undefined ? undefined : decodeL1Attributes(decodeTransaction(first).data);
+  assert(attributes !== undefined, "a block starts with its L1-attributes transaction");
+  return {
+    l1BaseFeeWei: attributes.l1BaseFeeWei,
+    l1BlobBaseFeeWei: attributes.l1BlobBaseFeeWei,
+    baseFeeScalar: attributes.baseFeeScalar,
+    blobBaseFeeScalar: attributes.blobBaseFeeScalar,
+  };
 }
 
 /** The environment a sealed block executed in. */

@@ -1,10 +1,11 @@
 /**
- * Owns the subscriptions of one WebSocket connection: newHeads, logs, newPendingTransactions, syncing. After a reorg
+ * Owns the subscriptions of one WebSocket connection: newHeads, logs, newPendingTransactions, newFlashblocks, syncing. After a reorg
  * the logs of unwound blocks are sent again with `removed`, then the new blocks follow. All end with the connection.
  */
 import { randomBytes } from "node:crypto";
 import { toHex } from "../base/bytes.ts";
 import type { PoolView } from "./chain-view.ts";
+import type { ConfirmationFeed } from "./confirmation-feed.ts";
 import { encodeHeader, encodeLog, encodePooled } from "./encode.ts";
 import { RpcError } from "./errors.ts";
 import type { HeadFeed, HeadListener } from "./head-feed.ts";
@@ -12,12 +13,14 @@ import { type LogCriteria, logsOfBlock } from "./log-match.ts";
 
 export class Subscriptions {
   readonly #feed: HeadFeed;
+  readonly #confirmations: ConfirmationFeed;
   readonly #send: (message: string) => void;
   readonly #max: number;
   readonly #stops = new Map<string, () => void>();
 
-  constructor(feed: HeadFeed, send: (message: string) => void, max: number) {
+  constructor(feed: HeadFeed, confirmations: ConfirmationFeed, send: (message: string) => void, max: number) {
     this.#feed = feed;
+    this.#confirmations = confirmations;
     this.#send = send;
     this.#max = max;
   }
@@ -49,6 +52,10 @@ export class Subscriptions {
     }));
   }
 
+  newFlashblocks(): string {
+    return this.#start((notify) => this.#confirmations.listen(notify));
+  }
+
   /** The node is in sync when it serves at all, so there is nothing to report after the first state. */
   syncing(): string {
     return this.#add(() => ({}));
@@ -66,12 +73,17 @@ export class Subscriptions {
   }
 
   #add(listenerOf: (notify: (result: unknown) => void) => HeadListener): string {
+    return this.#start((notify) => this.#feed.listen(listenerOf((result) => notify(JSON.stringify(result)))));
+  }
+
+  /** `begin` gets what sends a notification, its result as JSON, and returns what ends them. */
+  #start(begin: (notify: (result: string) => void) => () => void): string {
     if (this.#stops.size >= this.#max)
       throw new RpcError("LIMIT_EXCEEDED", `too many subscriptions on this connection (limit ${this.#max})`);
     const id = toHex(randomBytes(16));
     const head = `{"jsonrpc":"2.0","method":"eth_subscription","params":{"subscription":"${id}","result":`;
-    const listener = listenerOf((result) => this.#send(`${head}${JSON.stringify(result)}}}`));
-    this.#stops.set(id, this.#feed.listen(listener));
+    const stop = begin((result) => this.#send(`${head}${result}}}`));
+    this.#stops.set(id, stop);
     return id;
   }
 }

@@ -276,9 +276,11 @@ export class MemoryChain implements ChainView, PoolView {
   }
 
   nextNonce(address: Uint8Array): bigint | undefined {
-    const own = this.#pooled.filter((pooled) => bytesEqual(pooled.sender, address));
-    if (own.length === 0) return undefined;
-    return own.reduce((top, { tx }) => (tx.nonce > top ? tx.nonce : top), 0n) + 1n;
+    const own = new Set(this.#pooled.flatMap(({ tx, sender }) => (bytesEqual(sender, address) ? [tx.nonce] : [])));
+    const first = this.stateAt(this.store.head).account(address)?.nonce ?? 0n;
+    let next = first;
+    while (own.has(next)) next++;
+    return next === first ? undefined : next;
   }
 
   get(hash: Uint8Array): PooledTransaction | undefined {
