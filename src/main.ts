@@ -8,6 +8,7 @@ import { CodedError } from "./base/error.ts";
 import { addConfigCommand } from "./commands/config.ts";
 import type { CommandContext } from "./commands/context.ts";
 import { addDevnetCommand } from "./commands/devnet.ts";
+import { addSnapshotCommand } from "./commands/snapshot.ts";
 import { addStatusCommand } from "./commands/status.ts";
 import { addVerifyCommand } from "./commands/verify.ts";
 
@@ -45,6 +46,7 @@ const program = new Command("sheaf")
 addDevnetCommand(program, context);
 addStatusCommand(program, context);
 addVerifyCommand(program, context);
+addSnapshotCommand(program, context);
 addConfigCommand(program, context);
 
 try {

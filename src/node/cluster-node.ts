@@ -39,10 +39,14 @@ import { publisherMetrics } from "../publisher/metrics.ts";
 import { Publisher } from "../publisher/publisher.ts";
 import { rpcConfig } from "../rpc/config.ts";
 import { RpcServer } from "../rpc/server.ts";
+import type { SealPosition } from "../sealer/sealer.ts";
 import type { ShadowReport } from "../shadow/api.ts";
 import { shadowConfig } from "../shadow/config.ts";
 import { shadowMetrics } from "../shadow/metrics.ts";
 import { Shadow } from "../shadow/shadow.ts";
+import { snapshotConfig } from "../snapshot/config.ts";
+import { snapshotMetrics } from "../snapshot/metrics.ts";
+import { Snapshotter, snapshotKeyOf } from "../snapshot/snapshotter.ts";
 import { LmdbState } from "../state/lmdb-state.ts";
 import { storeConfig } from "../store/config.ts";
 import { Database } from "../store/database.ts";
@@ -60,6 +64,15 @@ export const nodeError = defineErrors("Node", {
     retryable: false,
   },
 });
+
+/** The databases of a node, as folders and in snapshots. */
+export const SEQUENCER = "sequencer";
+export const VERIFIER = "verifier";
+
+/** Folder of one database of a node whose data is in `dataDir`. */
+export function databaseFolder(dataDir: string, name: typeof SEQUENCER | typeof VERIFIER): string {
+  return join(dataDir, name, "db");
+}
 
 export type ClusterNodeOptions = {
   readonly name: string;
@@ -147,7 +160,7 @@ export class ClusterNode implements Service {
     if (published === undefined)
       throw nodeError("NODE_NO_GENESIS", `inbox ${toHex(options.inbox)} has not published a genesis document`);
     const { genesis } = published;
-    const database = Database.open(join(dataDir, "sequencer", "db"));
+    const database = Database.open(databaseFolder(dataDir, SEQUENCER));
     close.add("sequencer database", () => database.close());
     const chain = new LmdbChainStore(database, readConfig(storeConfig, env));
     const state = new LmdbState(database, { blockHash: (n) => chain.blockHash(n) });
@@ -161,7 +174,7 @@ export class ClusterNode implements Service {
     const recovery = new SenderRecovery(1, log.child({ role: "verifier" }), { background: true, memo: senderMemo });
     close.add("verifier's recovery", () => recovery.close());
     const derived = await VerifierNode.open({
-      path: join(dataDir, "verifier", "db"),
+      path: databaseFolder(dataDir, VERIFIER),
       l1,
       blobs,
       inbox: options.inbox,
@@ -196,6 +209,8 @@ export class ClusterNode implements Service {
             onReport: (report) => writeReport(join(dataDir, "shadow"), report, log),
           });
     if (shadow !== undefined) close.add("shadow", () => shadow.close());
+    const snapshotSettings = readConfig(snapshotConfig, env);
+    let snapshotter: Snapshotter<SealPosition> | undefined;
     const sequencer = await Sequencer.open({
       genesis,
       genesisOrigin: published.origin,
@@ -206,6 +221,7 @@ export class ClusterNode implements Service {
       shadow,
       orderLog,
       laneLog,
+      keepLogsFrom: snapshotSettings.folder === "" ? undefined : () => snapshotter?.keepFrom(),
       l1,
       safeChain: verifier,
       l1Heads,
@@ -215,6 +231,20 @@ export class ClusterNode implements Service {
       metrics,
       clock,
     });
+    if (snapshotSettings.folder !== "")
+      snapshotter = new Snapshotter(snapshotSettings, {
+        chainId: genesis.chainId,
+        genesisHash: chain.blockHash(0) as Uint8Array,
+        databases: [
+          { name: SEQUENCER, database },
+          { name: VERIFIER, database: derived.database },
+        ],
+        privateKey: snapshotKeyOf(options.keys.poster),
+        position: () => sequencer.sealer.position,
+        clock,
+        log: log.child({ role: "snapshotter" }),
+        metrics: snapshotMetrics(metrics),
+      });
     const senderSettings = senderOptions(l1Settings, options.l1.chainId);
     const posterMetrics = metrics.withLabels({ role: "publisher" });
     const poster = new L1Sender({
@@ -316,7 +346,10 @@ export class ClusterNode implements Service {
       gateway,
       verifier,
       verifierRpc,
-      services: [sequencer, verifier, poster, publisher, proposerAccount, proposer, gateway, verifierRpc],
+      services: [
+        ...[sequencer, verifier, poster, publisher, proposerAccount, proposer, gateway, verifierRpc],
+        ...(snapshotter === undefined ? [] : [snapshotter]),
+      ],
       close,
     });
   }

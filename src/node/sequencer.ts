@@ -7,6 +7,7 @@ import { assert } from "../base/assert.ts";
 import { bytesEqual } from "../base/bytes.ts";
 import type { Clock } from "../base/clock.ts";
 import { readConfig } from "../base/config.ts";
+import { defineErrors } from "../base/error.ts";
 import type { Log } from "../base/log.ts";
 import type { Metrics } from "../base/metrics.ts";
 import type { Service } from "../base/service.ts";
@@ -37,11 +38,20 @@ import type { L1BlockInfo } from "../protocol/system-config.ts";
 import type { ChainEvents, ChainView } from "../rpc/chain-view.ts";
 import { StoredChain } from "../rpc/stored-chain.ts";
 import { sealerMetrics } from "../sealer/metrics.ts";
-import { Sealer } from "../sealer/sealer.ts";
+import { Sealer, type SealPosition } from "../sealer/sealer.ts";
 import type { ShadowApi } from "../shadow/api.ts";
 import type { StateStore } from "../state/state.ts";
 import type { ChainStore } from "../store/chain-store.ts";
 import type { Database } from "../store/database.ts";
+
+export const sequencerError = defineErrors("Sequencer", {
+  SEQUENCER_LOG_LOST: {
+    summary: "The order log is shorter than what the stored chain was built from.",
+    action:
+      "Bring the log back. Where it is lost for good, restore the database with `sheaf snapshot restore --without-logs`; what was accepted and not posted is then lost too.",
+    retryable: false,
+  },
+});
 
 export type SequencerDeps = {
   readonly genesis: Genesis;
@@ -55,6 +65,8 @@ export type SequencerDeps = {
   readonly shadow?: ShadowApi | undefined;
   readonly orderLog: AppendLog;
   readonly laneLog: AppendLog;
+  /** See SealerDeps. */
+  readonly keepLogsFrom?: (() => SealPosition | undefined) | undefined;
   readonly l1: L1Reader;
   readonly safeChain: SafeChain;
   readonly l1Heads: () => { safe: number; finalized: number };
@@ -109,6 +121,7 @@ export class Sequencer implements Service {
       executor,
       confirms: deps.shadow?.mode === "required" ? "block" : "cut",
       orderLog: deps.orderLog,
+      keepLogsFrom: deps.keepLogsFrom,
       log: log.child({ role: "sealer" }),
       clock,
       metrics: sealerMetrics(metrics.withLabels({ role: "sealer" })),
@@ -236,7 +249,11 @@ function storeGenesis(deps: SequencerDeps): void {
 
 async function readTail(orderLog: AppendLog, afterSeq: number): Promise<{ seq: number; record: OrderRecord }[]> {
   const tail: { seq: number; record: OrderRecord }[] = [];
-  assert(orderLog.tip.seq >= afterSeq, "the order log reaches the stored chain");
+  if (orderLog.tip.seq < afterSeq)
+    throw sequencerError(
+      "SEQUENCER_LOG_LOST",
+      `the order log ends at record ${orderLog.tip.seq}, the stored chain has consumed ${afterSeq}`,
+    );
   for (let seq = afterSeq + 1; seq <= orderLog.tip.seq; ) {
     const records = await orderLog.read(seq, READ_RECORDS);
     assert(records.length > 0, "the log holds every record up to its tip");

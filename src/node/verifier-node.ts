@@ -47,7 +47,7 @@ export class VerifierNode {
   readonly chain: LmdbChainStore;
   /** What its JSON-RPC serves: `latest` is its safe head. */
   readonly view: ChainView;
-  readonly #database: Database;
+  readonly database: Database;
   readonly #threads: ReplayThreads | undefined;
 
   private constructor(p: {
@@ -60,7 +60,7 @@ export class VerifierNode {
     this.verifier = p.verifier;
     this.chain = p.chain;
     this.view = p.view;
-    this.#database = p.database;
+    this.database = p.database;
     this.#threads = p.threads;
   }
 
@@ -116,6 +116,6 @@ export class VerifierNode {
 
   async close(): Promise<void> {
     await this.#threads?.close();
-    await this.#database.close();
+    await this.database.close();
   }
 }

@@ -26,7 +26,7 @@ import type { SealerMetrics } from "./metrics.ts";
 
 /** Logs keep the records of at least this many sealed blocks. */
 const TRIM_EVERY_BLOCKS = 256;
-const POSITION_KEY = "sealer/position";
+export const POSITION_KEY = "sealer/position";
 
 /** How far the sealed chain has consumed the logs. */
 export type SealPosition = { readonly orderSeq: number; readonly lanes: readonly LanePosition[] };
@@ -39,6 +39,8 @@ export type SealerDeps = {
   /** "block": nothing is confirmed before its whole block is executed and checked. */
   readonly confirms: "cut" | "block";
   readonly orderLog: AppendLog;
+  /** Where replay from the newest snapshot starts, undefined while there is none; absent when none are taken. */
+  readonly keepLogsFrom?: (() => SealPosition | undefined) | undefined;
   readonly log: Log;
   readonly clock: Clock;
   readonly metrics: SealerMetrics;
@@ -200,8 +202,10 @@ export class Sealer implements SealerApi {
 
   /** Lets the logs drop what the blocks before the last mark needed; the newest ones stay as a second copy. */
   async #trim(position: SealPosition): Promise<void> {
-    const mark = this.#trimMark;
+    const { keepLogsFrom } = this.#deps;
+    let mark = this.#trimMark;
     this.#trimMark = position;
+    if (mark !== undefined && keepLogsFrom !== undefined) mark = earlier(mark, keepLogsFrom());
     if (mark === undefined) return;
     await this.#deps.database.flushed(); // the logs are what restores blocks that have not reached the disk
     await this.#deps.orderLog.trim(mark.orderSeq);
@@ -252,6 +256,17 @@ export class Sealer implements SealerApi {
     this.#deps.metrics.headTimestamp.set(header.timestamp);
     this.#deps.log.debug("head", { number: header.number, hash: toHex(hash), gasUsed: header.gasUsed });
   }
+}
+
+/** The earlier of the two: what both need is kept. */
+function earlier(mark: SealPosition, other: SealPosition | undefined): SealPosition | undefined {
+  if (other === undefined) return undefined;
+  return other.orderSeq < mark.orderSeq ? other : mark;
+}
+
+/** The position of a chain whose logs are lost: before their first record. */
+export function lostLogsPosition(): Uint8Array {
+  return writePosition({ orderSeq: 0, lanes: [] });
 }
 
 function writePosition(position: SealPosition): Uint8Array {

@@ -119,11 +119,13 @@ export async function until<T>(
 export class NetworkProcess {
   readonly dataDir: string;
   readonly #options: readonly string[];
+  readonly #env: Readonly<Record<string, string>>;
   #child: ChildProcess | undefined;
 
-  constructor(dataDir: string, options: readonly string[] = []) {
+  constructor(dataDir: string, options: readonly string[] = [], env: Readonly<Record<string, string>> = {}) {
     this.dataDir = dataDir;
     this.#options = options;
+    this.#env = env;
   }
 
   async start(fresh: boolean): Promise<Endpoints> {
@@ -144,7 +146,7 @@ export class NetworkProcess {
     const child = spawn(process.execPath, [join(root, "bin", "sheaf.js"), ...args, ...(fresh ? ["--fresh"] : [])], {
       cwd: root,
       stdio: "ignore",
-      env: { ...process.env, ...STORY_SETTINGS },
+      env: { ...process.env, ...STORY_SETTINGS, ...this.#env },
     });
     this.#child = child;
     await until("the network", () => {
@@ -180,6 +182,12 @@ export class NetworkProcess {
 }
 
 const run = promisify(execFile);
+
+/** Runs the CLI as a user would; resolves to its trimmed output, rejects with what it said on failure. */
+export async function sheaf(...args: string[]): Promise<string> {
+  const { stdout } = await run(process.execPath, [join(root, "bin", "sheaf.js"), ...args], { cwd: root });
+  return stdout.trim();
+}
 
 /** Runs cast as a user would, against `rpcUrl`; resolves to its trimmed output. */
 export async function cast(rpcUrl: string, ...args: string[]): Promise<string> {
