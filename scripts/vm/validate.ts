@@ -36,7 +36,9 @@ const IMPORTS: Readonly<Record<string, string>> = {
   traceFrame: "(i32 i32 i32)",
 };
 const EXPORTS = new Set(
-  "memory init next batch net netEnd finish environmentAt inputAt outputAt returnDataAt returnDataSize".split(" "),
+  "memory init next resume batch net netEnd finish environmentAt inputAt outputAt returnDataAt returnDataSize".split(
+    " ",
+  ),
 );
 /** 1 GiB. */
 const MEMORY_PAGES_MAX = 16_384;

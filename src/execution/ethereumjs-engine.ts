@@ -18,6 +18,7 @@ import { recoverAuthority } from "../protocol/sender.ts";
 import { emptyWrites } from "../protocol/state-writes.ts";
 import type { Authorization, DepositTransaction, SignedTransaction, Transaction } from "../protocol/transaction.ts";
 import { decodeTransaction } from "../protocol/transaction-codec.ts";
+import { timedOut } from "./call-timeout.ts";
 import { type EthereumjsMachine, EthereumjsMachines, type EvmBlock, evmBlock } from "./ethereumjs-machine.ts";
 import { CallTimeout } from "./ethereumjs-time-limit.ts";
 import type {
@@ -121,20 +122,6 @@ export class EthereumjsEngine implements Engine {
     this.#machines.close();
     return Promise.resolve();
   }
-}
-
-function timedOut(call: CallInput): CallResult {
-  return {
-    status: "halt",
-    output: EMPTY_BYTES,
-    gasUsed: call.gasLimit,
-    gasRefunded: 0,
-    logs: [],
-    error: `execution aborted (timeout = ${call.timeoutMs}ms)`,
-    contractAddress: undefined,
-    writes: emptyWrites(),
-    accessed: [],
-  };
 }
 
 async function runTransaction(run: Run, input: TxInput, gasAvailable: number): Promise<TxResult> {

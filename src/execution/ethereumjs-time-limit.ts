@@ -4,11 +4,10 @@
  * look at the clock now and then. Transactions of blocks have no limit: there gas alone decides.
  */
 import type { EVM } from "@ethereumjs/evm";
+import { CALL_TURN_MS } from "./call-timeout.ts";
 
 /** Opcodes between two looks at the clock: about half a millisecond. */
 const TICKS = 256;
-/** After this long in one turn the event loop gets its turn. */
-const TURN_MS = 10;
 
 const JUMPDEST = 0x5b;
 /** CREATE, CALL, CALLCODE, DELEGATECALL, CREATE2, STATICCALL */
@@ -55,7 +54,7 @@ export class TimeLimit {
   set(timeoutMs: number | undefined): void {
     const nowMs = performance.now();
     this.#deadlineMs = timeoutMs === undefined ? undefined : nowMs + timeoutMs;
-    this.#turnEndMs = nowMs + TURN_MS;
+    this.#turnEndMs = nowMs + CALL_TURN_MS;
     this.#ticks = 0;
   }
 
@@ -69,7 +68,7 @@ export class TimeLimit {
     if (nowMs < this.#turnEndMs) return undefined;
     return new Promise((resolve) => {
       setImmediate(() => {
-        this.#turnEndMs = performance.now() + TURN_MS;
+        this.#turnEndMs = performance.now() + CALL_TURN_MS;
         resolve();
       });
     });

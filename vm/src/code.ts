@@ -7,7 +7,7 @@
  */
 import {
   A_CODE, A_CODE_GEN, A_CODE_HASH, C_DELEGATE, C_HASH, C_INS, C_JUMPS, C_LEN, C_MADE, C_RAW, C_SIZE, CODE, CODE_END, CODE_TABLE,
-  CODE_TABLE_SIZE, E_FLAGS, E_FORK, EF_TRACE, ENV, EXC_INS, RELOAD_INS, SCRATCH,
+  CODE_TABLE_SIZE, E_FLAGS, E_FORK, EF_CLOCK, EF_TRACE, ENV, EXC_INS, RELOAD_INS, SCRATCH,
 } from "./layout";
 import { hostCode } from "./host";
 import { Halt, Op } from "./ops";
@@ -20,15 +20,15 @@ let codeCount: u32 = 0;
 /** Changes when the cache is emptied; account records hold it beside their code pointer. */
 export let codeGeneration: u32 = 1;
 let cachedFork: u32 = 0xffffffff;
-let cachedTrace: u32 = 0;
+let cachedKind: u32 = 0;
 
-/** Empties the cache when the fork or tracing changed or it is half full. Only between transactions. */
+/** Empties the cache when the fork or the kind of code changed or it is half full. Only between transactions. */
 export function tidyCodeCache(): void {
   const fork = load<u32>(ENV, E_FORK);
-  const trace = load<u32>(ENV, E_FLAGS) & EF_TRACE;
-  if (fork == cachedFork && trace == cachedTrace && codeTop < CODE + (CODE_END - CODE) / 2 && codeCount < CODE_TABLE_SIZE / 4) return;
+  const kind = load<u32>(ENV, E_FLAGS) & (EF_TRACE | EF_CLOCK);
+  if (fork == cachedFork && kind == cachedKind && codeTop < CODE + (CODE_END - CODE) / 2 && codeCount < CODE_TABLE_SIZE / 4) return;
   cachedFork = fork;
-  cachedTrace = trace;
+  cachedKind = kind;
   codeTop = CODE;
   codeCount = 0;
   codeGeneration++;
@@ -152,6 +152,8 @@ function decodeRecord(c: usize): bool {
 }
 
 // State of one decode.
+/** Clocked code has a tick at least every so many bytes. */
+@inline const CLOCK_BYTES: u32 = 256;
 /** Whether neighbours are fused: not in traced code. */
 let pairing: bool = false;
 let out: usize = 0;
@@ -221,10 +223,12 @@ function closeBlock(): void {
  * Returns the end, or 0 when `limit` would be passed (HALT_RESOURCE). Code beyond its end reads as STOP.
  */
 export function decode(raw: usize, length: u32, jumps: usize, limit: usize): usize {
-  // At most 16 bytes of instructions per code byte (40 when traced), 40 for a PUSH32 of 33 bytes, a little at the end.
+  // At most 16 bytes of instructions per code byte (32 when clocked, 40 when traced), 40 for a PUSH32 of 33 bytes, a
+  // little at the end.
   const start = decodedStart(jumps, length);
   const traced = (load<u32>(ENV, E_FLAGS) & EF_TRACE) != 0;
-  if (start + <usize>length * (traced ? 40 : 16) + 128 > limit) {
+  const clocked = !traced && (load<u32>(ENV, E_FLAGS) & EF_CLOCK) != 0;
+  if (start + <usize>length * (traced ? 40 : clocked ? 32 : 16) + 128 > limit) {
     stop(HALT_RESOURCE);
     return 0;
   }
@@ -233,7 +237,7 @@ export function decode(raw: usize, length: u32, jumps: usize, limit: usize): usi
   out = start;
   pairing = !traced;
   openBlock();
-  let pc: u32 = 0;
+  let pc: u32 = 0, clockAt: u32 = CLOCK_BYTES;
   while (pc < length) {
     const op = <u32>load<u8>(raw + pc);
     if ((traced || op == Op.JUMPDEST) && (out != blockAt + 8 || blockGas != 0)) {
@@ -248,6 +252,10 @@ export function decode(raw: usize, length: u32, jumps: usize, limit: usize): usi
       closeBlock();
       openBlock();
     }
+    if (clocked && pc >= clockAt) {
+      emit(Op.CLOCK, CLOCK_BYTES / 32, 0);
+      clockAt = pc + CLOCK_BYTES;
+    }
     if (<u32>load<u8>(SINCE + <usize>op) > fork) {
       emit(Op.RAISE, 0, Halt.INVALID_OPCODE);
       closeBlock();
@@ -258,6 +266,7 @@ export function decode(raw: usize, length: u32, jumps: usize, limit: usize): usi
     count(op);
     if (op == Op.JUMPDEST) {
       pc++;
+      if (clocked) emit(Op.CLOCK, 1, 0);
       if (traced) {
         closeBlock();
         openBlock();
@@ -327,12 +336,18 @@ export function decode(raw: usize, length: u32, jumps: usize, limit: usize): usi
         break;
       case Op.GAS:
       case Op.SSTORE:
+        emit(op, 0, 0);
+        closeBlock();
+        openBlock();
+        break;
       case Op.CREATE:
       case Op.CREATE2:
       case Op.CALL:
       case Op.CALLCODE:
       case Op.DELEGATECALL:
       case Op.STATICCALL:
+        // A frame or a precompile takes as long as dozens of plain instructions.
+        if (clocked) emit(Op.CLOCK, 32, 0);
         emit(op, 0, 0);
         closeBlock();
         openBlock();

@@ -29,6 +29,11 @@ export let haltReason: u32 = 0;
 export function setHaltReason(reason: u32): void {
   haltReason = reason;
 }
+/** The clock of the running frame has run out: `run` has returned and goes on where it was when called again. */
+export let paused: bool = false;
+export function setPaused(value: bool): void {
+  paused = value;
+}
 /** Bytes in RETBUF: the return data of the last call. */
 export let returnSize: u32 = 0;
 export function clearReturn(): void {
@@ -97,6 +102,7 @@ export function resetFrames(): void {
   depth = 0;
   haltReason = 0;
   returnSize = 0;
+  paused = false;
 }
 
 /** Makes the next frame without code; its checkpoint is `checkpoint`. Memory starts at `mem`. */

@@ -5,14 +5,14 @@
  */
 import {
   A_BALANCE, A_CODE_HASH, A_FLAGS, A_L0, A_L1, A_L2, A_NONCE, C_INS, C_LEN, C_RAW, E_BASE_FEE, E_BLOB_BASE_FEE, E_CHAIN_ID,
-  E_COINBASE, E_GAS_LIMIT, E_NUMBER, E_RANDAO, E_TIMESTAMP, ENV, EXC_INS, RELOAD_INS, F_CALLER, F_GAS, F_INPUT, F_INPUT_LEN, F_IP, F_JUMPS, F_MEM,
+  E_COINBASE, E_GAS_LIMIT, E_NUMBER, E_RANDAO, E_TICKS, E_TIMESTAMP, ENV, EXC_INS, RELOAD_INS, F_CALLER, F_GAS, F_INPUT, F_INPUT_LEN, F_IP, F_JUMPS, F_MEM,
   F_MEM_SIZE, F_RAW, F_RAW_LEN, F_SELF, F_SP, F_STACK, F_STATIC, F_VALUE, HOST_WORD, OUT_END, RETBUF, S_LOADED, S_ORIGINAL,
   S_VALUE, SCRATCH, T_BLOB_COUNT, T_BLOBS, T_ORIGIN, T_PRICE, TF_READ_BALANCE, TF_READ_CODE, TF_READ_EMPTY, TX,
 } from "./layout";
 import { codeOf } from "./code";
 import {
   clearReturn, depth, endFrame, frame, grow, haltReason, logCount, logEnd, opCall, opCreate, opSelfDestruct, rangeEnd, returnSize,
-  setHaltReason, setLogs,
+  setHaltReason, setLogs, setPaused,
 } from "./frame";
 import { hostBlockHash, hostTrace, MISSING, PRESENT } from "./host";
 import { keccakWord } from "./keccak";
@@ -292,7 +292,7 @@ function borrowUp(p: usize): void {
   store<u64>(q, a3, 24);
 }
 
-/** Runs the current frame and those it starts until the top frame has ended or `halt` is set. */
+/** Runs the current frame and those it starts until the top frame has ended, `halt` is set or the run is `paused`. */
 export function run(): void {
   let f: usize = frame;
   let ip: usize = load<u32>(f, F_IP);
@@ -632,6 +632,17 @@ export function run(): void {
         hostTrace(f, load<u32>(ip, 4), <u32>load<u16>(ip, 2), gas, sp, depth, <u32>memSize, refund);
         ip += 8;
         continue;
+      }
+      case Op.CLOCK: {
+        const left = load<i32>(ENV, E_TICKS) - <i32>load<u16>(ip, 2);
+        store<i32>(ENV, left, E_TICKS);
+        ip += 8;
+        if (left > 0) continue;
+        store<u32>(f, <u32>ip, F_IP);
+        store<u32>(f, <u32>sp, F_SP);
+        store<i64>(f, gas, F_GAS);
+        setPaused(true);
+        return;
       }
       case Op.ADDRESS: {
         sp -= 32;

@@ -61,13 +61,15 @@
 @inline export const E_BLOB_BASE_FEE: usize = 128;
 @inline export const E_COINBASE: usize = 160; // 20 bytes, big-endian
 @inline export const E_MAX_BLOBS: usize = 180;
-@inline export const E_TX_COUNT: usize = 184;
+/** Ticks left until a clocked run pauses; the host may lower it while it is asked for something. */
+@inline export const E_TICKS: usize = 184;
 
 /** Environment flags. */
 @inline export const EF_OP_FEES: u32 = 1;
 @inline export const EF_ASSUME_NONCE: u32 = 2;
 @inline export const EF_TRACE: u32 = 4;
 @inline export const EF_BLOOM: u32 = 8;
+@inline export const EF_CLOCK: u32 = 16;
 
 /** One entry of the input: header, then `size` bytes, padded to 8. */
 @inline export const I_SIZE: usize = 0;

@@ -25,6 +25,8 @@ export const enum Op {
   LT_JUMPZ = 0x29, GT_JUMPZ = 0x2a, SLT_JUMPZ = 0x2b, SGT_JUMPZ = 0x2c, EQ_JUMPZ = 0x2d,
   /** In front of each instruction of traced code: a = opcode, b = position. */
   TRACE = 0x2e,
+  /** In clocked code, at jump destinations and in front of calls: takes a ticks, and the run pauses when none is left. */
+  CLOCK = 0x2f,
   ADDRESS = 0x30, BALANCE = 0x31, ORIGIN = 0x32, CALLER = 0x33, CALLVALUE = 0x34, CALLDATALOAD = 0x35, CALLDATASIZE = 0x36,
   CALLDATACOPY = 0x37, CODESIZE = 0x38, CODECOPY = 0x39, GASPRICE = 0x3a, EXTCODESIZE = 0x3b, EXTCODECOPY = 0x3c,
   RETURNDATASIZE = 0x3d, RETURNDATACOPY = 0x3e, EXTCODEHASH = 0x3f, BLOCKHASH = 0x40, COINBASE = 0x41, TIMESTAMP = 0x42,

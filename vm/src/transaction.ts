@@ -17,7 +17,7 @@ import {
 import { addCode, codeGeneration, codeOf, tidyCodeCache } from "./code";
 import { checkAccessList, checkAuthorizations, decodeTransaction } from "./decode";
 import {
-  beginCreate, beginTopCall, clearReturn, createAddress, delegateAccount, frame, logCount, logEnd, resetFrames, returnSize, setLogs, setTop,
+  beginCreate, beginTopCall, clearReturn, createAddress, delegateAccount, frame, logCount, logEnd, paused, resetFrames, returnSize, setLogs, setPaused, setTop,
   topGas, topHalt, topSuccess,
 } from "./frame";
 import { hostPrecompile, hostTraceFrame } from "./host";
@@ -49,6 +49,9 @@ export function beginBatch(): void {
   record = OUT;
 }
 
+/** A clocked call has used up its ticks: it goes on with `resumePaused`. No record yet. */
+@inline const PAUSED: u32 = 4;
+
 /** Next transaction of the input; its record is appended to the output. Returns its status. */
 export function executeNext(): u32 {
   const entry = inAt;
@@ -57,9 +60,26 @@ export function executeNext(): u32 {
   tidyCodeCache();
   beginTransactionState();
   resetFrames();
-  const status = execute(entry);
+  entryAt = entry;
+  return recorded(execute(entry));
+}
+
+/** Goes on with a paused call; its status, or PAUSED again. */
+export function resumePaused(): u32 {
+  setPaused(false);
+  run();
+  if (paused) return PAUSED;
+  return recorded(halt != 0 ? stopped() : settle());
+}
+
+/** Where the entry of the running transaction lies. */
+let entryAt: usize = 0;
+
+/** Takes note of the end of a transaction. */
+function recorded(status: u32): u32 {
+  if (status == PAUSED) return status;
   reasonNow = load<u32>(record, R_REASON);
-  if (status == 3) inAt = entry;
+  if (status == 3) inAt = entryAt;
   const at = record;
   record += load<u32>(at, R_SIZE);
   return status;
@@ -131,7 +151,15 @@ function execute(entry: usize): u32 {
   }
   store<u64>(record, load<u64>(sender, A_NONCE), R_SENDER_NONCE);
   const outcome = message(gasLimit - intrinsic, create, kind != 2);
-  if (outcome != 0) return stopped();
+  if (paused) return PAUSED;
+  return outcome != 0 ? stopped() : settle();
+}
+
+/** After the message: refund, what is left goes back, fees. */
+function settle(): u32 {
+  const kind = load<u32>(entryAt, I_KIND);
+  const op = (load<u32>(ENV, E_FLAGS) & EF_OP_FEES) != 0;
+  const gasLimit = <i64>load<u64>(TX, T_GAS_LIMIT);
   let left = topGas;
   const spent = gasLimit - left;
   let refunded = topSuccess || refund > 0 ? refund : 0;

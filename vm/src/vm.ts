@@ -5,16 +5,24 @@
 import { returnSize } from "./frame";
 import { ENV, IN, OUT, RETBUF } from "./layout";
 import { Skip } from "./skip";
-import { beginBatch, executeNext, lastReason, netEndAt, outputEnd, writeNet } from "./transaction";
+import { beginBatch, executeNext, lastReason, netEndAt, outputEnd, resumePaused, writeNet } from "./transaction";
 
 /** Forgets the previous batch. */
 export function init(): void {
   beginBatch();
 }
 
-/** Runs the next input; its status (0 failed, 1 succeeded, 2 skipped, 3 a read is missing: the input stays next). */
+/**
+ * Runs the next input; its status (0 failed, 1 succeeded, 2 skipped, 3 a read is missing: the input stays next, 4 a
+ * clocked call is paused: `resume`).
+ */
 export function next(): u32 {
   return executeNext();
+}
+
+/** Goes on with a paused call, once it has ticks again; its status as from `next`. */
+export function resume(): u32 {
+  return resumePaused();
 }
 
 /** Runs up to `count` inputs and returns how many were done; stops at a missing read or when a region is full. */

@@ -18,12 +18,14 @@ export const ENV = {
   blobBaseFee: 128,
   coinbase: 160,
   blobsMax: 180,
+  ticks: 184,
 } as const;
 
 export const FLAG_OP_FEES = 1;
 export const FLAG_ASSUME_NONCE = 2;
 export const FLAG_TRACE = 4;
 export const FLAG_BLOOM = 8;
+export const FLAG_CLOCK = 16;
 
 export const INPUT = { size: 0, kind: 4, sender: 8, l1Fee: 32, header: 64 } as const;
 export const KIND_TRANSACTION = 0;
@@ -69,6 +71,7 @@ export const RECORD = {
 } as const;
 export const STATUS_SKIPPED = 2;
 export const STATUS_MISSING = 3;
+export const STATUS_PAUSED = 4;
 
 /** One account of a record; `slotCount` slots follow it. */
 export const ACCOUNT = {

@@ -47,6 +47,7 @@ type Exports = {
   readonly memory: { readonly buffer: ArrayBuffer };
   init(): void;
   next(): number;
+  resume(): number;
   batch(count: number): number;
   finish(): number;
   net(): number;
@@ -92,6 +93,7 @@ export class Machine {
   #reader: StateReader | undefined;
   #tracer: MachineTracer | undefined;
   #fault: unknown;
+  #turnEndMs: number | undefined;
 
   constructor(module: VmModule) {
     const instance = new WebAssembly.Instance(module, {
@@ -144,17 +146,53 @@ export class Machine {
 
   /** Runs up to `count` inputs on `reader`; returns how many were done. @throws what the reader threw, but MissingRead. */
   batch(count: number, reader: StateReader, tracer?: MachineTracer): number {
-    this.#reader = reader;
     this.#tracer = tracer;
-    this.#fault = undefined;
     try {
-      const done = this.#exports.batch(count);
-      if (this.#fault !== undefined && !(this.#fault instanceof MissingRead)) throw this.#fault;
-      return done;
+      return this.#enter(reader, () => this.#exports.batch(count));
     } finally {
-      this.#reader = undefined;
       this.#tracer = undefined;
     }
+  }
+
+  /**
+   * Runs the next input, clocked: it pauses after `ticks`, or soon after `turnEndMs` (of performance.now) when it asks
+   * the host for something slow. Returns its status. @throws what the reader threw, but MissingRead.
+   */
+  next(reader: StateReader, ticks: number, turnEndMs: number): number {
+    return this.#clocked(reader, ticks, turnEndMs, () => this.#exports.next());
+  }
+
+  /** Goes on with a paused input; otherwise as `next`. */
+  resume(reader: StateReader, ticks: number, turnEndMs: number): number {
+    return this.#clocked(reader, ticks, turnEndMs, () => this.#exports.resume());
+  }
+
+  #clocked(reader: StateReader, ticks: number, turnEndMs: number, run: () => number): number {
+    this.view.setInt32(this.environmentAt + ENV.ticks, ticks, true);
+    this.#turnEndMs = turnEndMs;
+    try {
+      return this.#enter(reader, run);
+    } finally {
+      this.#turnEndMs = undefined;
+    }
+  }
+
+  #enter(reader: StateReader, run: () => number): number {
+    this.#reader = reader;
+    this.#fault = undefined;
+    try {
+      const answer = run();
+      if (this.#fault !== undefined && !(this.#fault instanceof MissingRead)) throw this.#fault;
+      return answer;
+    } finally {
+      this.#reader = undefined;
+    }
+  }
+
+  /** The host was at work: a clocked run whose turn is over pauses at the next tick. */
+  #lookAtClock(): void {
+    if (this.#turnEndMs !== undefined && performance.now() > this.#turnEndMs)
+      this.view.setInt32(this.environmentAt + ENV.ticks, 0, true);
   }
 
   /** Writes the net effect of the batch behind its records; its place, or 0 when it does not fit. */
@@ -191,6 +229,7 @@ export class Machine {
   #storage(address: number, slot: number, to: number): number {
     try {
       const value = this.#reader?.storage(this.bytes.slice(address, address + 20), this.bytes.slice(slot, slot + 32));
+      this.#lookAtClock();
       if (value === undefined) return ABSENT;
       this.bytes.set(value, to);
       return PRESENT;
@@ -226,6 +265,7 @@ export class Machine {
 
   #precompile(id: number, from: number, length: number, to: number): number {
     const output = runPrecompile(id, this.bytes.slice(from, from + length));
+    this.#lookAtClock();
     if (output === undefined) return -1;
     this.bytes.set(output, to);
     return output.length;

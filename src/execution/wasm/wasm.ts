@@ -5,49 +5,25 @@
  * @see DESIGN D3, D5
  */
 import { assert } from "../../base/assert.ts";
-import { bigIntToMinimalBytes, concatBytes } from "../../base/bytes.ts";
-import { encodeRlp } from "../../protocol/rlp.ts";
 import { emptyWrites, mergeWrites, type StateWrites } from "../../protocol/state-writes.ts";
-import type { Authorization } from "../../protocol/transaction.ts";
 import type {
   BatchResults,
   BlockEnv,
   CallInput,
   CallResult,
-  Fork,
   MissingKey,
   PartialBatch,
-  SkipReason,
   SpeculativeEngine,
   StateReader,
   TxInput,
   TxResult,
 } from "../execution.ts";
 import { OverlayReader } from "../overlay.ts";
-import {
-  CALL,
-  ENV,
-  FLAG_ASSUME_NONCE,
-  FLAG_BLOOM,
-  FLAG_OP_FEES,
-  FLAG_TRACE,
-  INPUT,
-  INPUT_SIZE_BYTES,
-  KIND_CALL,
-  KIND_FREE_CALL,
-  KIND_TRANSACTION,
-  RECORD,
-  STATUS_MISSING,
-  STATUS_SKIPPED,
-} from "./layout.ts";
+import { callResult, TimedCalls } from "./calls.ts";
+import { writeCall, writeEnvironment, writeInputs } from "./inputs.ts";
+import { RECORD, STATUS_MISSING } from "./layout.ts";
 import { Machine, type MachineTracer } from "./machine.ts";
-import { HALT_REASONS, Output, resultOf, SKIP_REASONS, TxRecord } from "./result.ts";
-
-const FORKS: Record<Fork, number> = { london: 0, paris: 1, shanghai: 2, cancun: 3, prague: 4, osaka: 5 };
-/** Blobs a block, and so a transaction, may carry at most. */
-const BLOBS_MAX: Record<Fork, number> = { london: 0, paris: 0, shanghai: 0, cancun: 6, prague: 9, osaka: 6 };
-/** Room each input takes beside its bytes. */
-const INPUT_OVERHEAD_BYTES = INPUT.header + 8;
+import { Output, resultOf, TxRecord } from "./result.ts";
 
 export type BatchOptions = {
   /** Take the sender's nonce as given and report it as a predicate: for runs on a stale version. */
@@ -85,6 +61,7 @@ export function readRawBatch({ bytes, count, netAt }: RawBatch): BatchResults {
 export class WasmEngine implements SpeculativeEngine {
   readonly name = "wasm";
   readonly #machine: Machine;
+  readonly #timedCalls = new TimedCalls();
 
   constructor(machine: Machine) {
     this.#machine = machine;
@@ -138,8 +115,8 @@ export class WasmEngine implements SpeculativeEngine {
     let missing: MissingKey | undefined;
     let gasLeft = gasAvailable;
     while (results.length < txs.length && missing === undefined) {
-      this.#writeEnvironment(env, gasLeft, options);
-      const count = this.#writeInputs(txs, results.length);
+      writeEnvironment(machine, env, gasLeft, { ...options, traced: options.tracer !== undefined });
+      const count = writeInputs(machine, txs, results.length);
       machine.init();
       const done = machine.batch(count, reader, options.tracer);
       const net = machine.net();
@@ -186,8 +163,8 @@ export class WasmEngine implements SpeculativeEngine {
     options: BatchOptions = {},
   ): RawBatch | MissingKey | undefined {
     const machine = this.#machine;
-    this.#writeEnvironment(env, gasAvailable, options);
-    const count = this.#writeInputs(txs, 0);
+    writeEnvironment(machine, env, gasAvailable, { ...options, traced: options.tracer !== undefined });
+    const count = writeInputs(machine, txs, 0);
     if (count < txs.length) return undefined;
     machine.init();
     const done = machine.batch(count, state, options.tracer);
@@ -203,125 +180,22 @@ export class WasmEngine implements SpeculativeEngine {
   }
 
   call(env: BlockEnv, call: CallInput, state: StateReader): Promise<CallResult> {
+    if (call.timeoutMs !== undefined) return this.#timedCalls.run(env, call, call.timeoutMs, state);
     return Promise.resolve(this.callNow(env, call, state));
   }
 
-  /** {@link call} without the promise. */
+  /** {@link call} without the promise, and without a limit of time. */
   callNow(env: BlockEnv, call: CallInput, state: StateReader, tracer?: MachineTracer): CallResult {
     const machine = this.#machine;
-    this.#writeEnvironment(env, Number.MAX_SAFE_INTEGER, tracer === undefined ? {} : { tracer });
-    this.#writeCall(call);
+    writeEnvironment(machine, env, Number.MAX_SAFE_INTEGER, { traced: tracer !== undefined });
+    writeCall(machine, call);
     machine.init();
-    const done = machine.batch(1, state, tracer);
-    const refused = done === 0;
-    const record = new TxRecord(new Output(machine.bytes.slice(machine.outputAt, machine.finish())), 0);
-    assert(!refused || record.status !== STATUS_MISSING, "the reader of a call has every key");
-    if (record.status === STATUS_SKIPPED) {
-      const reason = SKIP_REASONS[record.reason] as SkipReason;
-      return {
-        status: "halt",
-        output: new Uint8Array(0),
-        gasUsed: 0,
-        gasRefunded: 0,
-        logs: [],
-        error: CALL_REFUSALS[reason] ?? reason,
-        contractAddress: undefined,
-        writes: emptyWrites(),
-        accessed: record.accessed(),
-      };
-    }
-    const reverted = record.status === 0 && record.reason === 1;
-    return {
-      status: record.status === 1 ? "success" : reverted ? "revert" : "halt",
-      output: record.output,
-      gasUsed: record.gasUsed,
-      gasRefunded: record.gasRefunded,
-      logs: record.logs(),
-      error: record.status === 1 ? undefined : HALT_REASONS[record.reason],
-      contractAddress: record.status === 1 ? record.contractAddress : undefined,
-      writes: record.writes(),
-      accessed: record.accessed(),
-    };
+    machine.batch(1, state, tracer);
+    return callResult(machine);
   }
 
   close(): Promise<void> {
     return Promise.resolve();
-  }
-
-  #writeEnvironment(env: BlockEnv, gasAvailable: number, options: BatchOptions): void {
-    const machine = this.#machine;
-    const { view, bytes } = machine;
-    const at = machine.environmentAt;
-    machine.clearEnvironment();
-    const flags =
-      (env.feePolicy === "op" ? FLAG_OP_FEES : 0) |
-      (options.assumeNonce === true ? FLAG_ASSUME_NONCE : 0) |
-      (options.bloom === true ? FLAG_BLOOM : 0) |
-      (options.tracer === undefined ? 0 : FLAG_TRACE);
-    view.setUint32(at + ENV.fork, FORKS[env.fork], true);
-    view.setUint32(at + ENV.flags, flags, true);
-    view.setBigUint64(at + ENV.number, BigInt(env.number), true);
-    view.setBigUint64(at + ENV.timestamp, BigInt(env.timestamp), true);
-    view.setBigUint64(at + ENV.gasLimit, options.gasLimit ?? BigInt(env.gasLimit), true);
-    view.setBigUint64(at + ENV.chainId, BigInt(env.chainId), true);
-    view.setBigUint64(at + ENV.gasAvailable, BigInt(gasAvailable), true);
-    machine.writeWord(at + ENV.baseFee, env.baseFeePerGasWei);
-    machine.writeWord(at + ENV.blobBaseFee, env.blobBaseFeeWei);
-    assert(env.prevRandao.length === 32 && env.coinbase.length === 20, "block hashes have 32 bytes, addresses 20");
-    for (let i = 0; i < 32; i++) bytes[at + ENV.randao + i] = env.prevRandao[31 - i] as number;
-    bytes.set(env.coinbase, at + ENV.coinbase);
-    view.setUint32(at + ENV.blobsMax, BLOBS_MAX[env.fork], true);
-  }
-
-  /** Writes inputs from `first` on, as many as fit; returns how many. */
-  #writeInputs(txs: readonly TxInput[], first: number): number {
-    const machine = this.#machine;
-    const { view, bytes } = machine;
-    let at = machine.inputAt;
-    const end = at + INPUT_SIZE_BYTES;
-    let count = 0;
-    for (let i = first; i < txs.length; i++) {
-      const { raw, sender, l1FeeWei } = txs[i] as TxInput;
-      if (at + raw.length + INPUT_OVERHEAD_BYTES > end) break;
-      view.setUint32(at + INPUT.size, raw.length, true);
-      view.setUint32(at + INPUT.kind, KIND_TRANSACTION, true);
-      bytes.set(sender, at + INPUT.sender);
-      machine.writeWord(at + INPUT.l1Fee, l1FeeWei);
-      bytes.set(raw, at + INPUT.header);
-      at += INPUT.header + ((raw.length + 7) & ~7);
-      count++;
-    }
-    assert(count > 0, "one transaction fits the input region");
-    return count;
-  }
-
-  #writeCall(call: CallInput): void {
-    const machine = this.#machine;
-    const { view, bytes } = machine;
-    const at = machine.inputAt;
-    const access =
-      call.accessList === undefined
-        ? new Uint8Array(0)
-        : concatBytes(...call.accessList.map((entry) => encodeRlp([entry.address, [...entry.slots]])));
-    const authorizations = concatBytes(...(call.authorizations ?? []).map(encodeAuthorization));
-    const size = CALL.header + call.data.length + access.length + authorizations.length;
-    assert(size + INPUT_OVERHEAD_BYTES <= INPUT_SIZE_BYTES, "a call fits the input region");
-    view.setUint32(at + INPUT.size, size, true);
-    view.setUint32(at + INPUT.kind, call.intrinsicGas ? KIND_CALL : KIND_FREE_CALL, true);
-    bytes.set(call.from, at + INPUT.sender);
-    machine.writeWord(at + INPUT.l1Fee, 0n);
-    const body = at + INPUT.header;
-    view.setBigUint64(body + CALL.gas, BigInt(call.gasLimit), true);
-    machine.writeWord(body + CALL.value, call.valueWei);
-    machine.writeWord(body + CALL.gasPrice, call.gasPriceWei);
-    view.setUint32(body + CALL.create, call.to === undefined ? 1 : 0, true);
-    if (call.to !== undefined) bytes.set(call.to, body + CALL.to);
-    view.setUint32(body + CALL.dataLength, call.data.length, true);
-    view.setUint32(body + CALL.accessLength, access.length, true);
-    view.setUint32(body + CALL.authLength, authorizations.length, true);
-    bytes.set(call.data, body + CALL.header);
-    bytes.set(access, body + CALL.header + call.data.length);
-    bytes.set(authorizations, body + CALL.header + call.data.length + access.length);
   }
 }
 
@@ -330,25 +204,6 @@ function mergedWrites(results: readonly TxResult[]): StateWrites {
   for (const result of results) if (result.included) mergeWrites(merged, result.writes);
   return merged;
 }
-
-function encodeAuthorization(a: Authorization): Uint8Array {
-  return encodeRlp([
-    bigIntToMinimalBytes(a.chainId),
-    a.address,
-    bigIntToMinimalBytes(a.nonce),
-    bigIntToMinimalBytes(BigInt(a.yParity)),
-    bigIntToMinimalBytes(a.r),
-    bigIntToMinimalBytes(a.s),
-  ]);
-}
-
-/** What geth says when a call cannot start. */
-const CALL_REFUSALS: Partial<Record<SkipReason, string>> = {
-  INSUFFICIENT_FUNDS: "insufficient funds for gas * price + value",
-  INTRINSIC_GAS: "intrinsic gas too low",
-  INIT_CODE_TOO_LARGE: "max initcode size exceeded",
-  RESOURCE: "out of memory",
-};
 
 function missingKey(record: TxRecord): MissingKey {
   const key = record.slice(RECORD.missing, RECORD.missing + 52).slice();
