@@ -2,6 +2,7 @@
 import { toHex } from "../base/bytes.ts";
 import { keccak256 } from "../protocol/keccak.ts";
 import { quantity } from "./encode.ts";
+import { forkConfig } from "./fork-config.ts";
 import { type Method, method } from "./method.ts";
 import { data, required } from "./params.ts";
 
@@ -12,6 +13,14 @@ export const NODE_METHODS: readonly Method[] = [
     params: [],
     result: "QUANTITY",
     run: (s) => quantity(s.chain.chainId),
+  }),
+  method({
+    name: "eth_config",
+    summary:
+      "The rules in force: precompiles, system contracts, blob schedule, fork id (EIP-7910). No fork is scheduled.",
+    params: [],
+    result: "{current, next, last}",
+    run: forkConfig,
   }),
   method({
     name: "eth_syncing",

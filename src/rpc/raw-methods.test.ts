@@ -63,6 +63,27 @@ test("header hash, block bytes, size and roots can be recomputed", async () => {
   assert.equal(toHex(receipts.root()), block["receiptsRoot"]);
 });
 
+test("the fork configuration names what is active", async () => {
+  const { current, next, last } = (await fixture.result("eth_config")) as Record<
+    string,
+    Record<string, unknown> | null
+  >;
+  assert.deepEqual([next, last], [null, null]);
+  const { hash } = (await fixture.result("eth_getBlockByNumber", "0x0", false)) as { hash: string };
+  // EIP-6122: the CRC-32 of the genesis hash when all forks are active at genesis.
+  let crc = 0xffffffff;
+  for (const byte of fromHex(hash)) {
+    crc ^= byte;
+    for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ ((crc & 1) * 0xedb88320);
+  }
+  assert.equal(Number(current?.["forkId"]), ~crc >>> 0);
+  assert.deepEqual([current?.["chainId"], current?.["activationTime"]], ["0x385", 0]);
+  const precompiles = current?.["precompiles"] as Record<string, string>;
+  assert.equal(Object.keys(precompiles).length, 17);
+  assert.equal(precompiles["BLS12_MAP_FP2_TO_G2"], `0x${"11".padStart(40, "0")}`);
+  assert.deepEqual(await fixture.result("debug_getBadBlocks"), []);
+});
+
 test("what is not known is an error here, not null", async () => {
   assert.equal((await fixture.request("debug_getRawBlock", ["0x99"])).error?.code, -32001);
   assert.equal((await fixture.request("debug_getRawTransaction", [`0x${"00".repeat(32)}`])).error?.code, -32001);

@@ -37,6 +37,13 @@ function rawBlock({ block }: BlockBundle): Uint8Array {
 
 export const RAW_METHODS: readonly Method[] = [
   method({
+    name: "debug_getBadBlocks",
+    summary: "Always empty: no block comes from peers, and one that derivation refuses is never made.",
+    params: [],
+    result: "Array",
+    run: () => [],
+  }),
+  method({
     name: "debug_getRawHeader",
     summary: "Header of a block as RLP.",
     params: [BLOCK],
