@@ -8,6 +8,7 @@ import { assert } from "../base/assert.ts";
 import { toHex, toHexKey } from "../base/bytes.ts";
 import type { Log } from "../base/log.ts";
 import type { SkipReason } from "../execution/execution.ts";
+import { isLeaseRecord } from "../log/lease.ts";
 import type { AppendLog } from "../log/log.ts";
 import { LogWriter } from "../log/log-writer.ts";
 import type { OrderedTx } from "../protocol/cut.ts";
@@ -74,12 +75,13 @@ export class Lane implements LaneApi {
       const records = await journal.read(seq, READ_RECORDS);
       assert(records.length > 0, "the log holds every record up to its tip");
       for (const record of records) {
+        seq = record.seq + 1;
+        if (isLeaseRecord(record.payload)) continue;
         const body = decodeLaneRecord(record.payload);
         if (body.kind === "accepted")
           for (const [i, tx] of body.txs.entries()) accepted.set(body.firstId + i, { tx, seq: record.seq });
         else if (body.kind === "release") releases.set(record.seq, body.ids);
         else releases.delete(body.seq);
-        seq = record.seq + 1;
       }
     }
     // Ids of transactions that are gone stay taken: a release that names one must not swallow a new transaction.
@@ -211,7 +213,7 @@ export class Lane implements LaneApi {
       const start = Math.max(oldest, end - READ_RECORDS);
       const records = await this.#deps.journal.read(start, end - start);
       for (const r of records) {
-        if (r.seq >= end) continue;
+        if (r.seq >= end || isLeaseRecord(r.payload)) continue;
         const body = decodeLaneRecord(r.payload);
         if (body.kind !== "accepted") continue;
         for (const [i, tx] of body.txs.entries())

@@ -185,6 +185,11 @@ export class JetStream {
     }
   }
 
+  /** Names of all streams, up to the 1024 that the servers tell at once. */
+  async streamNames(): Promise<readonly string[]> {
+    return (await this.#api<{ streams: readonly string[] | null }>("STREAM.NAMES", {})).streams ?? [];
+  }
+
   async streamState(name: string): Promise<StreamState> {
     return stateOf(await this.#info(name));
   }

@@ -179,10 +179,13 @@ export class Leadership {
     }
   }
 
-  /** Lets the next candidate claim at once. Nothing is appended after it. */
+  /** Lets the next candidate claim at once. Nothing is appended after it. A log that does not answer is not waited for. */
   async resign(): Promise<void> {
     assert(!this.#over, "a leadership ends once");
     this.#over = true;
-    await this.writer.append(encodeLeaseRecord({ kind: "resignation", holder: this.#options.holder }));
+    const { clock, leaseMs, holder } = this.#options;
+    if (leaseMs === 0) return; // nobody waits
+    const resigned = this.writer.append(encodeLeaseRecord({ kind: "resignation", holder }));
+    await Promise.race([resigned, clock.sleep(leaseMs)]);
   }
 }

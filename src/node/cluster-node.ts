@@ -1,8 +1,9 @@
 /**
- * Owns one node of a cluster with all roles in it: picks the adapters (L1 over JSON-RPC, LMDB, file logs, blobs), joins
+ * Owns one node of a cluster with all roles in it: picks the adapters (L1 over JSON-RPC, LMDB, logs, blobs), joins
  * the roles and closes everything in reverse order. Reading this file shows what a node is made of.
  */
 import { mkdirSync, writeFileSync } from "node:fs";
+import { hostname } from "node:os";
 import { join } from "node:path";
 import { bytesEqual, toHex } from "../base/bytes.ts";
 import type { Clock } from "../base/clock.ts";
@@ -30,7 +31,6 @@ import { readInbox } from "../l1/inbox.ts";
 import { L1Sender } from "../l1/l1-sender.ts";
 import { localSigner } from "../l1/l1-signer.ts";
 import { senderMetrics } from "../l1/metrics.ts";
-import { FileLog } from "../log/file-log.ts";
 import { proposerConfig } from "../proposer/config.ts";
 import { proposerMetrics } from "../proposer/metrics.ts";
 import { Proposer } from "../proposer/proposer.ts";
@@ -53,6 +53,7 @@ import { Database } from "../store/database.ts";
 import { LmdbChainStore } from "../store/lmdb-chain-store.ts";
 import type { Verifier } from "../verifier/verifier.ts";
 
+import { openClusterLogs } from "./cluster-logs.ts";
 import { rollupView } from "./rollup-view.ts";
 import { Sequencer } from "./sequencer.ts";
 import { VerifierNode } from "./verifier-node.ts";
@@ -164,10 +165,10 @@ export class ClusterNode implements Service {
     close.add("sequencer database", () => database.close());
     const chain = new LmdbChainStore(database, readConfig(storeConfig, env));
     const state = new LmdbState(database, { blockHash: (n) => chain.blockHash(n) });
-    const orderLog = await FileLog.open(join(dataDir, "sequencer", "order-log"), { name: "order" });
-    close.add("order log", () => orderLog.close());
-    const laneLog = await FileLog.open(join(dataDir, "sequencer", "lane-log"), { name: "lane-0" });
-    close.add("lane log", () => laneLog.close());
+    const logs = await openClusterLogs(
+      { dataDir, chainId: genesis.chainId, genesisOriginHash: published.origin.hash, env, log, clock },
+      close,
+    );
 
     // Of its own: what is derived again gives way to what users wait for.
     const senderMemo = new SenderMemo();
@@ -219,8 +220,9 @@ export class ClusterNode implements Service {
       state,
       engine,
       shadow,
-      orderLog,
-      laneLog,
+      orderLog: logs.order,
+      laneLog: logs.lane,
+      lease: { holder: `${options.name}@${hostname()}:${process.pid}`, leaseMs: logs.leaseMs },
       keepLogsFrom: snapshotSettings.folder === "" ? undefined : () => snapshotter?.keepFrom(),
       l1,
       safeChain: verifier,

@@ -10,7 +10,7 @@ import { readConfig } from "../base/config.ts";
 import { defineErrors } from "../base/error.ts";
 import type { Log } from "../base/log.ts";
 import type { Metrics } from "../base/metrics.ts";
-import type { Service } from "../base/service.ts";
+import { runAll, type Service } from "../base/service.ts";
 import type { Engine } from "../execution/execution.ts";
 import { genesisWrites } from "../execution/genesis-state.ts";
 import { isDelegation } from "../execution/transaction-rules.ts";
@@ -23,7 +23,10 @@ import type { L1Reader } from "../l1/l1.ts";
 import { laneConfig } from "../lane/config.ts";
 import { Lane } from "../lane/lane.ts";
 import { laneMetrics } from "../lane/metrics.ts";
+import { fence, isLeaseRecord, type Leadership, takeLead } from "../log/lease.ts";
 import type { AppendLog } from "../log/log.ts";
+import { logError } from "../log/record.ts";
+import { recordsBehind } from "../log/record-reader.ts";
 import type { SafeChain } from "../orderer/api.ts";
 import { ordererConfig } from "../orderer/config.ts";
 import { ordererMetrics } from "../orderer/metrics.ts";
@@ -72,14 +75,15 @@ export type SequencerDeps = {
   readonly l1Heads: () => { safe: number; finalized: number };
   /** What L1 asks of a new leadership's term, at the least. */
   readonly termAtLeast?: number;
+  /** For logs that several processes open: this one's name, and how long a leader may be silent. */
+  readonly lease?: { readonly holder: string; readonly leaseMs: number };
+  /** Ends a start that waits for the leadership. */
+  readonly signal?: AbortSignal;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly log: Log;
   readonly metrics: Metrics;
   readonly clock: Clock;
 };
-
-/** Order records read at once in replay. */
-const READ_RECORDS = 256;
 
 export class Sequencer implements Service {
   readonly name = "sequencer";
@@ -88,13 +92,24 @@ export class Sequencer implements Service {
   readonly orderer: Orderer;
   readonly view: ChainView;
   readonly term: number;
+  readonly #leadership: Leadership;
+  readonly #logs: readonly AppendLog[];
 
-  private constructor(p: { lane: Lane; sealer: Sealer; orderer: Orderer; view: ChainView; term: number }) {
+  private constructor(p: {
+    lane: Lane;
+    sealer: Sealer;
+    orderer: Orderer;
+    view: ChainView;
+    leadership: Leadership;
+    logs: readonly AppendLog[];
+  }) {
     this.lane = p.lane;
     this.sealer = p.sealer;
     this.orderer = p.orderer;
     this.view = p.view;
-    this.term = p.term;
+    this.term = p.leadership.term;
+    this.#leadership = p.leadership;
+    this.#logs = p.logs;
   }
 
   static async open(deps: SequencerDeps): Promise<Sequencer> {
@@ -152,8 +167,8 @@ export class Sequencer implements Service {
       },
     });
 
-    // Every start is a new leadership: its records carry a term above all earlier ones.
-    const term = Math.max(deps.orderLog.tip.term + 1, deps.laneLog.tip.term + 1, deps.termAtLeast ?? 1);
+    const leadership = await lead(deps);
+    const { term } = leadership;
     const tail = await readTail(deps.orderLog, sealer.position.orderSeq);
     let orderedSeq = sealer.position.lanes.find((p) => p.lane === 0)?.seq ?? 0;
     for (const { record } of tail)
@@ -197,8 +212,7 @@ export class Sequencer implements Service {
       chainId: genesis.chainId,
       l1: deps.l1,
       lane,
-      orderLog: deps.orderLog,
-      term,
+      writer: leadership.writer,
       sealer,
       executor,
       safeChain: deps.safeChain,
@@ -210,16 +224,43 @@ export class Sequencer implements Service {
       clock,
       metrics: ordererMetrics(metrics.withLabels({ role: "orderer" })),
     });
-    return new Sequencer({ lane, sealer, orderer, view, term });
+    const logs = [deps.orderLog, deps.laneLog];
+    return new Sequencer({ lane, sealer, orderer, view, leadership, logs });
   }
 
   notReady(): string | undefined {
+    for (const log of this.#logs) {
+      const reason = log.notReady();
+      if (reason !== undefined) return reason;
+    }
     return this.orderer.notReady();
   }
 
-  run(signal: AbortSignal): Promise<void> {
-    return this.orderer.run(signal);
+  /** Leads until `signal` aborts, then lets the next process in. @throws {LogError} when leadership is lost */
+  async run(signal: AbortSignal): Promise<void> {
+    await runAll(signal, [this.orderer, { name: "leadership", run: (s) => this.#leadership.run(s) }]);
+    await this.#leadership.resign();
   }
+}
+
+/**
+ * Every start is a new leadership, with a term above all earlier ones. It is won on the order log, then the lane's log is
+ * closed to the leader before: what that one accepts from then on it cannot acknowledge, so reading the logs from here
+ * on misses nothing.
+ */
+async function lead(deps: SequencerDeps): Promise<Leadership> {
+  const { orderLog, laneLog, clock, log } = deps;
+  const { holder, leaseMs } = deps.lease ?? { holder: "sequencer", leaseMs: 0 };
+  const termAtLeast = Math.max((await laneLog.refresh()).term + 1, deps.termAtLeast ?? 1);
+  if (leaseMs > 0) log.info("standing for the leadership", { holder, term: orderLog.tip.term + 1 });
+  const leadership = await takeLead(
+    orderLog,
+    { holder, leaseMs, clock, termAtLeast },
+    deps.signal ?? new AbortController().signal,
+  );
+  if (leadership === undefined) throw logError("LOG_CLOSED", "stopped while standing for the leadership");
+  await fence(laneLog, leadership.term, holder);
+  return leadership;
 }
 
 /** Writes block 0 when the database is empty; else checks that it holds this cluster's. */
@@ -254,11 +295,7 @@ async function readTail(orderLog: AppendLog, afterSeq: number): Promise<{ seq: n
       "SEQUENCER_LOG_LOST",
       `the order log ends at record ${orderLog.tip.seq}, the stored chain has consumed ${afterSeq}`,
     );
-  for (let seq = afterSeq + 1; seq <= orderLog.tip.seq; ) {
-    const records = await orderLog.read(seq, READ_RECORDS);
-    assert(records.length > 0, "the log holds every record up to its tip");
-    for (const r of records) tail.push({ seq: r.seq, record: decodeOrderRecord(r.payload) });
-    seq = (records.at(-1)?.seq ?? seq) + 1;
-  }
+  for await (const { seq, payload } of recordsBehind(orderLog, { seq: afterSeq }))
+    if (!isLeaseRecord(payload)) tail.push({ seq, record: decodeOrderRecord(payload) });
   return tail;
 }

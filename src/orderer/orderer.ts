@@ -18,8 +18,7 @@ import { runAll, type Service } from "../base/service.ts";
 import type { ExecutorApi } from "../executor/api.ts";
 import type { L1Reader } from "../l1/l1.ts";
 import type { LaneApi } from "../lane/api.ts";
-import type { AppendLog } from "../log/log.ts";
-import { LogWriter } from "../log/log-writer.ts";
+import type { LogWriter } from "../log/log-writer.ts";
 import { BLOBS_PER_SEGMENT_MAX, blobPayloadMaxBytes } from "../protocol/blob-codec.ts";
 import type { Block } from "../protocol/block.ts";
 import { blockContextOf } from "../protocol/block-context.ts";
@@ -49,8 +48,8 @@ export type OrdererDeps = {
   readonly chainId: number;
   readonly l1: L1Reader;
   readonly lane: LaneApi;
-  readonly orderLog: AppendLog;
-  readonly term: number;
+  /** Of the order log, under this leadership. */
+  readonly writer: LogWriter;
   readonly sealer: SealerDriver;
   readonly executor: ExecutorApi;
   readonly safeChain: SafeChain;
@@ -91,7 +90,7 @@ export class Orderer implements Service, OrdererApi {
   constructor(config: OrdererConfig, deps: OrdererDeps) {
     this.#config = config;
     this.#deps = deps;
-    this.#writer = new LogWriter(deps.orderLog, deps.term);
+    this.#writer = deps.writer;
     const open = deps.sealer.openContext;
     this.#feed = new OriginFeed(
       { l1: deps.l1, ...deps.contracts, confDepth: config.l1ConfDepth },
