@@ -88,11 +88,19 @@ export interface TrieSource {
 /** The part of a key that names a stored node. */
 export type NodePath = { readonly key: Uint8Array; readonly depth: number };
 
+/**
+ * What hangs in a slot, as far as nodes above it need it: a leaf, or a branch by its reference (the RLP item a parent
+ * holds of it) with the extension that leads to it. With this a parent that collapses needs to ask nobody.
+ */
+export type SlotTop = TrieLeaf | { readonly extension: Uint8Array; readonly branch: Uint8Array };
+
 export class TrieBatch {
   readonly #source: TrieSource;
   /** Of everything that lives until the batch is stored or dropped. */
   readonly arena = new Arena();
   #root: TrieNode | TrieLeaf | undefined;
+  /** Of the slot whose trie this is; 0 but for a part of a trie. */
+  readonly #depth: number;
   /** Slots whose stored node is gone, unless the batch put another one there. */
   readonly removed: NodePath[] = [];
   /** Hashes that dirty children of reference-only changes had before, by {@link TrieNode.oldHashesAt}. */
@@ -101,8 +109,9 @@ export class TrieBatch {
   #rootHash: Uint8Array | undefined;
 
   /** `cached`: the root node as an earlier batch left it, to save loading it. */
-  constructor(source: TrieSource, rootHash: Uint8Array, cached: TrieNode | undefined) {
+  constructor(source: TrieSource, rootHash: Uint8Array, cached: TrieNode | undefined, depth = 0) {
     this.#source = source;
+    this.#depth = depth;
     this.#rootHash = rootHash;
     if (cached !== undefined) this.#root = cached;
     else if (!isEmptyRoot(rootHash)) {
@@ -110,6 +119,27 @@ export class TrieBatch {
       if (stored !== undefined) stored.owner = this;
       this.#root = stored ?? source.leaf(NO_PATH, 0);
     }
+  }
+
+  /** A batch on what hangs in a slot at `depth` of a trie: keys share as many nibbles. It has no root hash. */
+  static below(source: TrieSource, depth: number, top: TrieNode | TrieLeaf | undefined): TrieBatch {
+    const batch = new TrieBatch(source, EMPTY_TRIE_ROOT, undefined, depth);
+    batch.#root = top;
+    batch.#rootHash = undefined;
+    return batch;
+  }
+
+  /** What the slot holds after the changes. */
+  get content(): TrieNode | TrieLeaf | undefined {
+    return this.#root;
+  }
+
+  /** {@link content} as nodes above it need it; references of all changed nodes are up to date afterwards. */
+  top(): SlotTop | undefined {
+    const root = this.#root;
+    if (root === undefined || root instanceof TrieLeaf) return root;
+    if (root.dirty !== 0) this.#updateReferences(root, this.#depth + root.extension.length);
+    return { extension: root.extension, branch: reference.slice(0, refer(root.rlp, root.rlp.length)) };
   }
 
   /** The root node after the changes, if it is a branch or extension. */
@@ -123,8 +153,9 @@ export class TrieBatch {
     const leaf = new TrieLeaf(key, value);
     const root = this.#root;
     if (root === undefined) this.#root = leaf;
-    else if (root instanceof TrieLeaf) this.#root = sameKey(root.key, key) ? leaf : this.#split(root, leaf, 0);
-    else this.#root = this.#set(this.#own(root), 0, leaf, existed);
+    else if (root instanceof TrieLeaf)
+      this.#root = sameKey(root.key, key) ? leaf : this.#split(root, leaf, this.#depth);
+    else this.#root = this.#set(this.#own(root), this.#depth, leaf, existed);
   }
 
   /** Deletes a key that the stored trie has. */
@@ -135,7 +166,7 @@ export class TrieBatch {
     if (root instanceof TrieLeaf) {
       assert(sameKey(root.key, key), "a deleted key is in the trie");
       this.#root = undefined;
-    } else this.#root = this.#delete(this.#own(root), 0, key);
+    } else this.#root = this.#delete(this.#own(root), this.#depth, key);
   }
 
   #own(node: TrieNode): TrieNode {
@@ -267,6 +298,7 @@ export class TrieBatch {
 
   /** Root hash after the changes; references of all changed nodes are up to date afterwards. */
   hash(): Uint8Array {
+    assert(this.#depth === 0, "a part of a trie has no root hash");
     if (this.#rootHash !== undefined) return this.#rootHash;
     const root = this.#root;
     if (root === undefined) this.#rootHash = EMPTY_TRIE_ROOT;
