@@ -11,6 +11,9 @@ import type { WasmEngine } from "../wasm/wasm.ts";
 import { type DealtTx, decodeToExecutor, encodeDone, encodeNeed } from "./messages.ts";
 import { StateCache } from "./state-cache.ts";
 
+/** Transactions run in one call: one that misses a key costs those behind it in the call a second start. */
+const CALL_TXS_MAX = 16;
+
 type Job = {
   readonly epoch: number;
   readonly batch: number;
@@ -90,7 +93,8 @@ export class BatchExecutor {
     const missing = new Map<string, MissingKey>();
     let rest = job.waiting;
     while (rest.length > 0) {
-      const part = this.#engine.executePartial(env, rest, this.#cache, Number.MAX_SAFE_INTEGER, {
+      const call = rest.slice(0, CALL_TXS_MAX);
+      const part = this.#engine.executePartial(env, call, this.#cache, Number.MAX_SAFE_INTEGER, {
         assumeNonce: true,
         bloom: true,
       });

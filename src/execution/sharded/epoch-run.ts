@@ -40,6 +40,7 @@ export type EpochRunInput = {
   readonly stallMs: number;
   readonly engine: WasmEngine;
   readonly planner: Planner;
+  readonly plan: Plan;
   readonly seats: readonly ExecutorSeat[];
   /** Numbers batches over all epochs. */
   readonly nextBatch: () => number;
@@ -89,7 +90,7 @@ export class EpochRun {
       gasAvailable: p.gasAvailable,
       shards: p.shards,
     });
-    this.#plan = p.planner.plan(p.hints, p.seats.length, p.gasAvailable);
+    this.#plan = p.plan;
     this.#queues = p.seats.map(() => []);
     this.#inFlight = p.seats.map(() => 0);
     this.#corrections = p.seats.map(() => new Map());

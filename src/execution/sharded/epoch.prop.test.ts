@@ -1,21 +1,12 @@
 import assert from "node:assert/strict";
 import { randomInt } from "node:crypto";
 import { test } from "node:test";
+import { blocksIn, loadBlock } from "../../../scripts/replay/load.ts";
+import { sharedFolder } from "../../protocol/testing/shared-vectors.ts";
 import { Random, randomCase } from "../wasm/testing/random-program.ts";
 import { WasmEngine } from "../wasm/wasm.ts";
-import { type Adversity, differenceFromSerial, runAdversely } from "./testing/adversary.ts";
-
-function randomAdversity(random: Random): Adversity {
-  return {
-    executors: 1 + random.below(16),
-    shards: random.pick([1, 2, 4, 16]),
-    staleness: random.pick([0, 20, 100]),
-    lies: random.pick([0, 0, 5, 40]),
-    losses: random.pick([0, 5, 50]),
-    repeats: random.pick([0, 30]),
-    deaths: random.pick([0, 5]),
-  };
-}
+import { differenceFromSerial, randomAdversity, runAdversely } from "./testing/adversary.ts";
+import { PROFILES, Workload } from "./testing/workloads.ts";
 
 test("I1, I2, I3, I5: whatever executors do, random programs come out as serially, byte for byte", async (t) => {
   const seed = Number(process.env["SEED"] ?? randomInt(2 ** 31));
@@ -33,5 +24,59 @@ test("I1, I2, I3, I5: whatever executors do, random programs come out as seriall
       undefined,
       `case ${i} of seed ${seed}, ${c.env.fork}, ${JSON.stringify(adversity)}`,
     );
+  }
+});
+
+test("I1, I8, I9: workloads M1, B1, H1 and U1 come out as serially under adversity, epoch after epoch", async (t) => {
+  const seed = Number(process.env["SEED"] ?? randomInt(2 ** 31));
+  t.diagnostic(`seed ${seed}`);
+  const engine = await WasmEngine.create();
+  for (const [p, profile] of PROFILES.entries()) {
+    const random = new Random(seed, 1_000_000 + p);
+    const workload = new Workload(profile, random, 24);
+    for (let epoch = 0; epoch < 8; epoch++) {
+      const c = workload.epoch(60, random.chance(70) ? 30_000_000 : 3_000_000);
+      const adversity = randomAdversity(random);
+      const outcome = runAdversely(engine, c, adversity, random);
+      assert.equal(
+        differenceFromSerial(engine, c, outcome),
+        undefined,
+        `${profile} of seed ${seed}, epoch ${epoch}, ${JSON.stringify(adversity)}`,
+      );
+      workload.world.apply(outcome.writes);
+      workload.settle();
+    }
+  }
+});
+
+test("a transaction that touches ten thousand slots comes out as serially", async () => {
+  const engine = await WasmEngine.create();
+  const random = new Random(7, 7);
+  const workload = new Workload("H1", random, 8);
+  const c = workload.wide(10_000, 20);
+  const outcome = runAdversely(
+    engine,
+    c,
+    { executors: 3, shards: 4, staleness: 50, lies: 0, losses: 5, repeats: 5, deaths: 0 },
+    random,
+  );
+  assert.equal(differenceFromSerial(engine, c, outcome), undefined);
+  assert.ok(outcome.results.some((result) => result.included && result.status === 1 && result.gasUsed > 200_000_000));
+});
+
+const mainnet = sharedFolder("mainnet-blocks");
+test("recorded mainnet blocks come out as serially under adversity", { skip: mainnet.skip }, async (t) => {
+  const seed = randomInt(2 ** 31);
+  t.diagnostic(`seed ${seed}`);
+  const engine = await WasmEngine.create();
+  const random = new Random(seed, 0);
+  const paths = [...blocksIn(mainnet.path)];
+  assert.ok(paths.length > 0);
+  for (let n = 0; n < 3; n++) {
+    const block = loadBlock(random.pick(paths));
+    const c = { env: block.env, world: block.world(), txs: block.txs, gasAvailable: block.env.gasLimit };
+    const adversity = randomAdversity(random);
+    const outcome = runAdversely(engine, c, adversity, random);
+    assert.equal(differenceFromSerial(engine, c, outcome), undefined, `${block.name}, ${JSON.stringify(adversity)}`);
   }
 });

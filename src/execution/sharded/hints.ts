@@ -13,7 +13,7 @@ export type TxHint = {
   readonly template: number;
   /** Fingerprint of the target; 0 for creations. */
   readonly target: number;
-  /** Fingerprints of the sender and of the first words of the call, each within the target; empty for plain transfers. */
+  /** Fingerprints of the sender and of the first words that look like addresses, each within the target. */
   readonly keys: readonly number[];
   /** Fingerprint of the sender. */
   readonly sender: number;
@@ -83,8 +83,15 @@ export function hintOf(tx: TxInput): TxHint {
   const template = mixFingerprints(contract, fingerprint(raw, data.from, data.from + Math.min(4, size)));
   const keys = [mixFingerprints(contract, sender)];
   for (let word = data.from + 4, n = 0; n < WORDS_MAX && word + 32 <= data.to; n++, word += 32)
-    keys.push(mixFingerprints(contract, fingerprint(raw, word, word + 32)));
+    if (isAddressLike(raw, word)) keys.push(mixFingerprints(contract, fingerprint(raw, word, word + 32)));
   return { gasLimit, template, target: contract, keys, sender, to };
+}
+
+/** Amounts, flags and offsets are no keys: what they have in common means nothing. */
+function isAddressLike(bytes: Uint8Array, word: number): boolean {
+  for (let i = 0; i < 12; i++) if (bytes[word + i] !== 0) return false;
+  for (let i = 12; i < 16; i++) if (bytes[word + i] !== 0) return true;
+  return false;
 }
 
 type Item = { readonly isList: boolean; readonly from: number; readonly to: number };

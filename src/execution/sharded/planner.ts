@@ -38,13 +38,6 @@ export class Planner {
   readonly #templates = new Map<number, Template>();
   readonly #homes = new Map<number, number>();
 
-  /** Expected gas of all together. */
-  expectedGas(hints: readonly TxHint[]): number {
-    let gas = 0;
-    for (const hint of hints) gas += this.#gasOf(hint);
-    return gas;
-  }
-
   /** Deals the transactions out over `executors`; those whose gas limit is unknown or above `gasLimitMax` to nobody. */
   plan(hints: readonly TxHint[], executors: number, gasLimitMax: number): Plan {
     const owners = new Int16Array(hints.length).fill(-1);

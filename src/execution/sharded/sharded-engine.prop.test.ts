@@ -36,11 +36,14 @@ test("I1: over links that lose, repeat, delay and cut off, batch after batch com
   }
 });
 
-test("I1: executors in threads come out as serially", async (t) => {
+test("I1: executors in threads, one of them killed now and then, come out as serially", async (t) => {
   const seed = randomInt(2 ** 31);
   t.diagnostic(`seed ${seed}`);
   const serial = await WasmEngine.create();
-  const engine = new ShardedEngine(serial, { links: [openThreadLink, openThreadLink], shards: 2, always: true });
+  const random = new Random(seed, 0);
+  // The second one is killed now and then in the middle of its work, and replaced.
+  const mortal = chaosLink(openThreadLink, { losses: 0, repeats: 10, delays: 10, deaths: 5 }, random);
+  const engine = new ShardedEngine(serial, { links: [openThreadLink, mortal], shards: 2, always: true });
   for (let n = 0; n < 40; n++) {
     const c = randomCase(seed, n, 30);
     const expected = serial.execute(c.env, c.txs, c.world, c.env.gasLimit, { bloom: true });

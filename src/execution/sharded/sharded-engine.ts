@@ -15,7 +15,7 @@ import { ExecutorSeat } from "./executor-seat.ts";
 import { hintOf, type TxHint } from "./hints.ts";
 import type { FromExecutor } from "./messages.ts";
 import type { ShardedMetrics } from "./metrics.ts";
-import { Planner } from "./planner.ts";
+import { type Plan, Planner } from "./planner.ts";
 
 /** What dealing out costs: per transaction (codec, validation), and per epoch (messages there and back). */
 const DEAL_MICROS_PER_TX = 14;
@@ -25,6 +25,9 @@ const RUN_MICROS_PER_TX = 3;
 /** Assumed until measured. */
 const MICROS_PER_GAS = 0.0005;
 const SPEED_WEIGHT = 0.1;
+const RERUN_WEIGHT = 0.25;
+/** Every so many batches what was run again lately is not held against dealing out. */
+const RECONSIDER_EVERY = 32;
 /** Effects of batches run in place that executors have not been told yet; beyond, they are told to forget. */
 const UNTOLD_ACCOUNTS_MAX = 20_000;
 /** An executor that holds the watermark up for longer is passed over; the longest transaction takes a tenth of it. */
@@ -51,6 +54,9 @@ export class ShardedEngine implements Engine {
   #epochs = 0;
   #batches = 0;
   #microsPerGas = MICROS_PER_GAS;
+  /** Share of transactions that were run at the watermark, lately. */
+  #rerunShare = 0;
+  #considered = 0;
   #untold = emptyWrites();
   #mustForget = false;
   /** Of the last epoch dealt out, for benches and tests. */
@@ -87,9 +93,11 @@ export class ShardedEngine implements Engine {
     state: StateReader,
     gasAvailable: number,
   ): Promise<BatchResults> {
-    const hints = this.#run === undefined && txs.length > 1 ? txs.map(hintOf) : undefined;
-    if (hints === undefined || !this.#isWorthIt(hints)) return this.#runInPlace(env, txs, state, gasAvailable, hints);
-    return this.#dealOut(env, txs, hints, state, gasAvailable);
+    if (this.#run !== undefined || txs.length < 2) return this.#runInPlace(env, txs, state, gasAvailable, undefined);
+    const hints = txs.map(hintOf);
+    const plan = this.#planner.plan(hints, this.#seats.length, gasAvailable);
+    if (!this.#isWorthIt(plan)) return this.#runInPlace(env, txs, state, gasAvailable, hints);
+    return this.#dealOut(env, txs, hints, plan, state, gasAvailable);
   }
 
   call(env: BlockEnv, call: CallInput, state: StateReader): Promise<CallResult> {
@@ -105,10 +113,16 @@ export class ShardedEngine implements Engine {
     this.#run?.received(seat, message);
   }
 
-  #isWorthIt(hints: readonly TxHint[]): boolean {
+  /** Serial time against that of the most loaded executor, with what dealing out and re-running cost lately. */
+  #isWorthIt({ loads, owners }: Plan): boolean {
     if (this.#options.always === true) return true;
-    const runMicros = this.#planner.expectedGas(hints) * this.#microsPerGas + hints.length * RUN_MICROS_PER_TX;
-    const dealtMicros = runMicros / this.#seats.length + hints.length * DEAL_MICROS_PER_TX + DEAL_MICROS;
+    const gas = loads.reduce((sum, load) => sum + load, 0);
+    const count = owners.length;
+    const runMicros = gas * this.#microsPerGas + count * RUN_MICROS_PER_TX;
+    const longest = gas === 0 ? 1 : Math.max(...loads) / gas;
+    // Now and then regardless of what was run again lately: conflicts are learned from, and pass.
+    const rerunShare = ++this.#considered % RECONSIDER_EVERY === 0 ? 0 : this.#rerunShare;
+    const dealtMicros = runMicros * (longest + rerunShare) + count * DEAL_MICROS_PER_TX + DEAL_MICROS;
     return dealtMicros < runMicros;
   }
 
@@ -144,6 +158,7 @@ export class ShardedEngine implements Engine {
     env: BlockEnv,
     txs: readonly TxInput[],
     hints: readonly TxHint[],
+    plan: Plan,
     state: StateReader,
     gasAvailable: number,
   ): Promise<BatchResults> {
@@ -160,6 +175,7 @@ export class ShardedEngine implements Engine {
       stallMs: this.#options.stallMs ?? STALL_MS,
       engine: this.#engine,
       planner: this.#planner,
+      plan,
       seats: this.#seats,
       nextBatch: () => ++this.#batches,
     });
@@ -170,6 +186,7 @@ export class ShardedEngine implements Engine {
       let gas = 0;
       for (const result of results) if (result.included) gas += result.gasUsed;
       this.#learnSpeed(outcome.executorMicros - txs.length * RUN_MICROS_PER_TX, gas);
+      this.#rerunShare += (outcome.stats.exactRuns / txs.length - this.#rerunShare) * RERUN_WEIGHT;
       this.#measure(outcome, txs.length);
       return Object.assign(results, { writes });
     } finally {

@@ -3,6 +3,7 @@
  * late, twice, in any order or never, and die; and the comparison of what comes out with the serial run, field by field.
  */
 import { toHexKey } from "../../../base/bytes.ts";
+import { AccessListBuilder, encodeBlockAccessList } from "../../../protocol/block-access-list.ts";
 import type { StateWrites } from "../../../protocol/state-writes.ts";
 import type { Account, BlockEnv, StateReader, TxInput, TxResult } from "../../execution.ts";
 import type { TxRecord } from "../../wasm/result.ts";
@@ -32,6 +33,19 @@ export type Adversity = {
   /** Percent of steps at which an executor dies with all it had. */
   readonly deaths: number;
 };
+
+/** Anything from calm to hopeless, at 1 to 16 executors. */
+export function randomAdversity(random: Random): Adversity {
+  return {
+    executors: 1 + random.below(16),
+    shards: random.pick([1, 2, 4, 16]),
+    staleness: random.pick([0, 20, 100]),
+    lies: random.pick([0, 0, 5, 40]),
+    losses: random.pick([0, 5, 50]),
+    repeats: random.pick([0, 30]),
+    deaths: random.pick([0, 5]),
+  };
+}
 
 type Answer = { readonly index: number; readonly attempt: number; readonly record: TxRecord };
 
@@ -197,8 +211,17 @@ export function differenceOf(
   const serial = after(expectedWrites);
   const wrong = own.find((line, i) => line !== serial[i]) ?? serial.find((line, i) => line !== own[i]);
   if (wrong !== undefined) return `state: ${wrong}`;
+  if (accessList(actual) !== accessList(expected)) return "the block access list differs";
   const codes = (writes: StateWrites | undefined): string => [...(writes?.codes.keys() ?? [])].sort().join();
   return codes(actualWrites) === codes(expectedWrites) ? undefined : "the codes made differ";
+}
+
+/** EIP-7928's list of the results, as hex. */
+function accessList(results: readonly TxResult[]): string {
+  const list = new AccessListBuilder();
+  for (const [i, result] of results.entries())
+    if (result.included) result.recordAccess?.(list, i + 1, () => new Uint8Array(0));
+  return toHexKey(encodeBlockAccessList(list.finish()));
 }
 
 function describe(result: TxResult): string[] {
