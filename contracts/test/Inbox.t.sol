@@ -159,6 +159,30 @@ contract InboxTest is DeployedCluster {
         vm.assertEq(uint256(inbox.nextIndex()), 257);
     }
 
+    /// Several accounts in any order: whatever is posted next, the counters are those of a set of indexes.
+    function testFuzz_anyOrderGivesTheSameCounters(uint256 seed) public {
+        uint64 count = 24;
+        uint64[] memory order = new uint64[](count);
+        for (uint64 i = 0; i < count; ++i) order[i] = i;
+        for (uint64 i = count - 1; i > 0; --i) {
+            seed = uint256(keccak256(abi.encode(seed)));
+            uint64 j = uint64(seed % (i + 1));
+            (order[i], order[j]) = (order[j], order[i]);
+        }
+        bool[] memory taken = new bool[](count);
+        uint64 end = 0;
+        for (uint64 i = 0; i < count; ++i) {
+            post(order[i], 0);
+            taken[order[i]] = true;
+            if (order[i] >= end) end = order[i] + 1;
+            uint64 next = 0;
+            while (next < count && taken[next]) ++next;
+            vm.assertEq(uint256(inbox.nextIndex()), next);
+            vm.assertEq(uint256(inbox.endIndex()), end);
+            for (uint64 k = 0; k < count; ++k) vm.assertEq(inbox.isPosted(k), taken[k]);
+        }
+    }
+
     function test_genesisComesOnceAndFirst() public {
         vm.prank(operator);
         vm.expectRevert(abi.encodeWithSelector(Inbox.GenesisExists.selector, keccak256("genesis")));

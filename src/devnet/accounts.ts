@@ -34,6 +34,17 @@ export function networkAccounts(): Record<NetworkRole, DevAccount> {
   return { deployer: account(USERS), upgrader: account(USERS + 1) };
 }
 
+/** Accounts of a cluster that post segments side by side; the first is the one of the role. */
+const POSTERS = 4;
+const POSTERS_AT = 10;
+
+/** The poster accounts of cluster `index` (from 0). */
+export function posterAccounts(index: number): DevAccount[] {
+  const base = CLUSTERS_AT + index * PER_CLUSTER;
+  const first = account(base + CLUSTER_ROLES.indexOf("poster"));
+  return [first, ...Array.from({ length: POSTERS - 1 }, (_, i) => account(base + POSTERS_AT + i))];
+}
+
 /** The role keys of cluster `index` (from 0). */
 export function clusterAccounts(index: number): Record<ClusterRole, DevAccount> {
   const base = CLUSTERS_AT + index * PER_CLUSTER;

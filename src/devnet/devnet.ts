@@ -22,7 +22,7 @@ import { ClusterNode, type ClusterNodeOptions } from "../node/cluster-node.ts";
 import type { ClusterContracts, Genesis } from "../protocol/genesis.ts";
 import { encodeGenesis } from "../protocol/genesis-codec.ts";
 import { HealthServer } from "../rpc/health-server.ts";
-import { clusterAccounts, type DevAccount, networkAccounts, userAccounts } from "./accounts.ts";
+import { clusterAccounts, type DevAccount, networkAccounts, posterAccounts, userAccounts } from "./accounts.ts";
 import { buildGenesisAlloc } from "./genesis-alloc.ts";
 import { installOnDevnetL1 } from "./preinstalls.ts";
 
@@ -197,7 +197,7 @@ export class Devnet {
         l1: { rpcUrl: handle.rpcUrl, beaconUrl: handle.beaconUrl, chainId: L1_CHAIN_ID },
         inbox: fromHex(c.contracts.inbox),
         ports: { rpc: at(ports.cluster, i), verifierRpc: at(ports.verifier, i) },
-        keys: { poster: keys.poster.privateKey, proposer: keys.proposer.privateKey },
+        keys: { posters: posterAccounts(i).map((a) => a.privateKey), proposer: keys.proposer.privateKey },
         env: { ...DEVNET_SETTINGS, ...options.env },
         createEngine: options.createEngine,
         log: log.child({ rollup: "devnet", cluster: c.name }),
@@ -282,7 +282,7 @@ async function deploy(
   await Promise.all([
     installOnDevnetL1(l1),
     fund(deployer, ROLE_BALANCE_WEI),
-    ...roles.flatMap((r) => Object.values(r).map((a) => fund(a, ROLE_BALANCE_WEI))),
+    ...roles.flatMap((r, i) => [...Object.values(r), ...posterAccounts(i)].map((a) => fund(a, ROLE_BALANCE_WEI))),
   ]);
   const transport = http(rpcUrl);
   const base: Deployer = { transport, account: deployer.signer, chainId: L1_CHAIN_ID, pollMs: 25 };
@@ -300,7 +300,7 @@ async function deploy(
       guardian: r.guardian.signer.address,
       operator: r.operator.signer.address,
       sequencer: r.sequencer.signer.address,
-      posters: [r.poster.signer.address],
+      posters: posterAccounts(i).map((a) => a.signer.address),
       proposer: r.proposer.signer.address,
       challenger: r.challenger.signer.address,
       gasLimit: 60_000_000,

@@ -93,6 +93,7 @@ const WATCH_EVERY_POLLS = 4;
 export class L1Sender implements Service, TransactionSender {
   readonly name: string;
   readonly address: Uint8Array;
+  readonly accounts = 1;
   readonly #account: AccountRpc;
   readonly #reader: L1Reader;
   readonly #options: L1SenderOptions;

@@ -47,8 +47,7 @@ export class SenderPool implements Service, TransactionSender {
     this.#clock = p.clock ?? systemClock;
   }
 
-  /** Accounts that work side by side. */
-  get size(): number {
+  get accounts(): number {
     return this.#lanes.length;
   }
 

@@ -76,6 +76,8 @@ export type L1Receipt = {
 /** What roles need of a sender. */
 export interface TransactionSender {
   readonly address: Uint8Array;
+  /** Accounts that work side by side. */
+  readonly accounts: number;
   /** False until what an earlier run left in flight is settled: nothing may be planned before. */
   readonly recovered: boolean;
   /** Resolves when the transaction is confirmed. @throws {L1SenderError} */

@@ -53,7 +53,13 @@ function tx(p: {
   return { tx: signed, sender: recoverSender(signed) };
 }
 
-type World = { accounts: Map<string, Account>; journal: MemoryLog; open: (orderedSeq?: number) => Promise<Lane> };
+type World = {
+  accounts: Map<string, Account>;
+  journal: MemoryLog;
+  /** What the backlog leaves to admission. */
+  share: number;
+  open: (orderedSeq?: number) => Promise<Lane>;
+};
 
 function world(overrides: Parameters<typeof readConfig<typeof laneConfig>>[2] = {}): World {
   const accounts = new Map<string, Account>();
@@ -76,10 +82,12 @@ function world(overrides: Parameters<typeof readConfig<typeof laneConfig>>[2] = 
         journal,
         term: 1,
         metrics: laneMetrics(new Metrics()),
+        admissionShare: () => state.share,
       },
       orderedSeq,
     );
-  return { accounts, journal, open };
+  const state: World = { accounts, journal, share: 1, open };
+  return state;
 }
 
 const LIMITS = { gasMax: 30_000_000, gasLeft: 60_000_000, sizeMaxBytes: 1 << 20, txOverheadBytes: 0, baseFeeWei: GWEI };
@@ -98,6 +106,20 @@ test("nonce gaps are held back until they are filled", async () => {
   await lane.submit([tx({ nonce: 0 })]);
   assert.deepEqual(lane.status(), { pending: 3, queued: 0 });
   assert.deepEqual(nonces(lane.take(LIMITS)), [0, 1, 2]);
+});
+
+test("a backlog leaves an even share to admission, then nothing, and never touches what was accepted", async () => {
+  const state = world();
+  const lane = await state.open();
+  assert.deepEqual(await codes(lane, [tx({ from: 0, nonce: 0 })]), ["ok"]);
+  state.share = 0.5;
+  const three = [1, 2, 3].map((from) => tx({ from, nonce: 0 }));
+  assert.deepEqual(await codes(lane, three), ["BACKLOG_FULL", "ok", "BACKLOG_FULL"]);
+  state.share = 0;
+  assert.deepEqual(await codes(lane, three), ["BACKLOG_FULL", "ALREADY_KNOWN", "BACKLOG_FULL"]);
+  assert.equal(lane.take(LIMITS).txs.length, 2);
+  state.share = 1;
+  assert.deepEqual(await codes(lane, [tx({ from: 1, nonce: 0 })]), ["ok"]);
 });
 
 test("the highest effective tip comes first, a sender's nonces stay in order", async () => {

@@ -19,7 +19,7 @@ import type { LaneApi, LaneBatch, Settlement, TakeLimits } from "./api.ts";
 import type { LaneConfig } from "./config.ts";
 import { decodeLaneRecord, encodeLaneRecord } from "./lane-codec.ts";
 import type { LaneMetrics } from "./metrics.ts";
-import { type Entry, Pool, type PoolDeps } from "./pool.ts";
+import { type Entry, Pool, type PoolDeps, type Rejection } from "./pool.ts";
 
 /** Skips that say "not now": the transaction may run later and returns to the pool. */
 const RETRY: ReadonlySet<SkipReason> = new Set<SkipReason>(["FEE_BELOW_BASE", "GAS_LIMIT_EXCEEDED", "NONCE_TOO_HIGH"]);
@@ -31,11 +31,20 @@ export type LaneDeps = PoolDeps & {
   /** Fencing term of this run. */
   readonly term: number;
   readonly metrics: LaneMetrics;
+  /**
+   * Share of new transactions to admit, given the bytes the pool holds: below 1 while the chain is behind with posting.
+   */
+  readonly admissionShare?: (poolBytes: number) => number;
   /** Told of every accepted transaction, after it is durable. */
   readonly onAccepted?: (tx: SignedTransaction) => void;
 };
 
 const READ_RECORDS = 512;
+
+const BEHIND: Rejection = {
+  code: "BACKLOG_FULL",
+  message: "the chain is behind with posting to L1; send it again later",
+};
 
 export class Lane implements LaneApi {
   readonly index: number;
@@ -47,6 +56,8 @@ export class Lane implements LaneApi {
   readonly #livePerRecord = new Map<number, number>();
   /** Settled in blocks that are not sealed yet: their records are still needed for replay. */
   #settled: Entry[] = [];
+  /** Admissions owed: a share of one half admits every second transaction. */
+  #credit = 0;
   #open: { batch: LaneBatch; entries: readonly Entry[] } | undefined;
 
   private constructor(config: LaneConfig, deps: LaneDeps) {
@@ -105,8 +116,9 @@ export class Lane implements LaneApi {
     const outcomes: SubmitOutcome[] = [];
     const entries: Entry[] = [];
     let known = false;
+    const share = this.#deps.admissionShare?.(this.#pool.sizeBytes) ?? 1;
     for (const item of items) {
-      const result = this.#pool.add(item);
+      const result = this.#admits(item, share) ? this.#pool.add(item) : BEHIND;
       if ("code" in result) {
         known ||= result.code === "ALREADY_KNOWN" || result.code === "NONCE_TOO_LOW";
         outcomes.push({ accepted: false, code: result.code, message: result.message });
@@ -125,6 +137,15 @@ export class Lane implements LaneApi {
     if (known) await this.#writer.flushed();
     this.#updateMetrics();
     return outcomes;
+  }
+
+  /** Without chance or clocks, so that clients see an even share; what the pool holds already is answered by the pool. */
+  #admits(item: PooledTransaction, share: number): boolean {
+    if (share >= 1 || this.#pool.get(toHexKey(item.tx.hash)) !== undefined) return true;
+    this.#credit += share;
+    if (this.#credit < 1) return false;
+    this.#credit -= 1;
+    return true;
   }
 
   async #journalAccepted(entries: readonly Entry[]): Promise<void> {

@@ -5,10 +5,11 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
+import { assert } from "../base/assert.ts";
 import { bytesEqual, toHex } from "../base/bytes.ts";
 import type { Clock } from "../base/clock.ts";
 import { readConfig } from "../base/config.ts";
-import { defineErrors } from "../base/error.ts";
+import { CodedError, defineErrors } from "../base/error.ts";
 import type { Log } from "../base/log.ts";
 import type { Metrics } from "../base/metrics.ts";
 import { CloseStack, runAll, type Service } from "../base/service.ts";
@@ -31,6 +32,7 @@ import { readInbox } from "../l1/inbox.ts";
 import { L1Sender } from "../l1/l1-sender.ts";
 import { localSigner } from "../l1/l1-signer.ts";
 import { senderMetrics } from "../l1/metrics.ts";
+import { SenderPool } from "../l1/sender-pool.ts";
 import { proposerConfig } from "../proposer/config.ts";
 import { proposerMetrics } from "../proposer/metrics.ts";
 import { Proposer } from "../proposer/proposer.ts";
@@ -83,7 +85,8 @@ export type ClusterNodeOptions = {
   readonly inbox: Uint8Array;
   /** 0 takes free ones. */
   readonly ports: { readonly rpc: number; readonly verifierRpc: number };
-  readonly keys: { readonly poster: Uint8Array; readonly proposer: Uint8Array };
+  /** `posters`: accounts that post side by side, at least one. */
+  readonly keys: { readonly posters: readonly Uint8Array[]; readonly proposer: Uint8Array };
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Opens the sequencer's and the verifier's engine. */
   readonly createEngine?: typeof createEngine | undefined;
@@ -212,7 +215,11 @@ export class ClusterNode implements Service {
     if (shadow !== undefined) close.add("shadow", () => shadow.close());
     const snapshotSettings = readConfig(snapshotConfig, env);
     let snapshotter: Snapshotter<SealPosition> | undefined;
+    const [posterKey] = options.keys.posters;
+    assert(posterKey !== undefined, "a cluster has a poster account");
+    let publisher: Publisher | undefined;
     const sequencer = await Sequencer.open({
+      admissionShare: (poolBytes) => publisher?.admissionShare(poolBytes) ?? 1,
       genesis,
       genesisOrigin: published.origin,
       database,
@@ -241,7 +248,7 @@ export class ClusterNode implements Service {
           { name: SEQUENCER, database },
           { name: VERIFIER, database: derived.database },
         ],
-        privateKey: snapshotKeyOf(options.keys.poster),
+        privateKey: snapshotKeyOf(posterKey),
         position: () => sequencer.sealer.position,
         clock,
         log: log.child({ role: "snapshotter" }),
@@ -249,19 +256,31 @@ export class ClusterNode implements Service {
       });
     const senderSettings = senderOptions(l1Settings, options.l1.chainId);
     const posterMetrics = metrics.withLabels({ role: "publisher" });
-    const poster = new L1Sender({
-      name: "poster",
-      rpc,
-      reader: l1,
-      signer: localSigner(options.keys.poster),
-      options: senderSettings,
-      abis: [inboxAbi],
-      metrics: senderMetrics(posterMetrics, "poster"),
-      log: log.child({ role: "publisher" }),
+    const posterLog = log.child({ role: "publisher" });
+    const publisherSettings = readConfig(publisherConfig, env);
+    const posterKeys = options.keys.posters.slice(0, publisherSettings.accountsMax);
+    const posters = new SenderPool({
+      name: "posters",
+      senders: posterKeys.map((key, i) => {
+        const name = i === 0 ? "poster" : `poster-${i + 1}`;
+        return new L1Sender({
+          name,
+          rpc,
+          reader: l1,
+          signer: localSigner(key),
+          options: senderSettings,
+          abis: [inboxAbi],
+          metrics: senderMetrics(posterMetrics, name),
+          log: posterLog,
+          clock,
+        });
+      }),
+      blamesAccount: (error) => error instanceof CodedError && error.data["revert"] === "NotPoster",
+      log: posterLog,
       clock,
     });
     const ownPublisherMetrics = publisherMetrics(posterMetrics);
-    const publisher = new Publisher(readConfig(publisherConfig, env), {
+    publisher = new Publisher(publisherSettings, {
       l1,
       inbox: options.inbox,
       chainId: genesis.chainId,
@@ -271,14 +290,15 @@ export class ClusterNode implements Service {
           return chain.head;
         },
         block: (n) => chain.block(n),
-        onSeal: (listener) => sequencer.sealer.subscribe({ sealed: () => listener() }),
+        onSeal: (listener) => sequencer.sealer.subscribe({ sealed: ({ block }) => listener(block) }),
       },
       derived: () => verifier.status(),
-      sender: poster,
+      sequencingWindow: genesis.sequencingWindow,
+      sender: posters,
       writers: {
         blobs: new BlobWriter({
           inbox: options.inbox,
-          sender: poster,
+          sender: posters,
           l1,
           proofs: senderSettings.blobProofs,
           archive,
@@ -286,7 +306,7 @@ export class ClusterNode implements Service {
           readBackFailures: ownPublisherMetrics.readBackFailures,
           log: log.child({ role: "publisher" }),
         }),
-        calldata: new CalldataWriter({ inbox: options.inbox, sender: poster }),
+        calldata: new CalldataWriter({ inbox: options.inbox, sender: posters }),
       },
       term: () => sequencer.term,
       metrics: ownPublisherMetrics,
@@ -349,7 +369,7 @@ export class ClusterNode implements Service {
       verifier,
       verifierRpc,
       services: [
-        ...[sequencer, verifier, poster, publisher, proposerAccount, proposer, gateway, verifierRpc],
+        ...[sequencer, verifier, posters, publisher, proposerAccount, proposer, gateway, verifierRpc],
         ...(snapshotter === undefined ? [] : [snapshotter]),
       ],
       close,

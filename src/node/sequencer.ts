@@ -73,6 +73,8 @@ export type SequencerDeps = {
   readonly l1: L1Reader;
   readonly safeChain: SafeChain;
   readonly l1Heads: () => { safe: number; finalized: number };
+  /** Share of new transactions to admit, given the bytes the pool holds; absent: all. */
+  readonly admissionShare?: (poolBytes: number) => number;
   /** What L1 asks of a new leadership's term, at the least. */
   readonly termAtLeast?: number;
   /** For logs that several processes open: this one's name, and how long a leader may be silent. */
@@ -196,6 +198,7 @@ export class Sequencer implements Service {
         journal: deps.laneLog,
         term,
         metrics: laneMetrics(metrics.withLabels({ role: "lane" })),
+        ...(deps.admissionShare === undefined ? {} : { admissionShare: deps.admissionShare }),
         onAccepted: (tx) => {
           for (const l of listeners) l.accepted?.(tx);
         },

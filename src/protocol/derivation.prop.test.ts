@@ -9,6 +9,7 @@ import {
   decodeOriginRecord,
   type EntryBytes,
   encodeOriginRecord,
+  type InboxEntry,
   type L1Inputs,
 } from "./derivation.ts";
 import { encodeSegment } from "./segment.ts";
@@ -234,8 +235,11 @@ test("a block that is not younger than its parent is dropped, and with it the re
   agrees(runner);
 });
 
-test("honest blocks come back from their segments with the same attributes", () => {
-  const random = new Random(seed);
+/**
+ * What a sequencer would make: five blocks an origin, a segment for every seven blocks. `arrivals`: how many L1 blocks
+ * after the last origin the inbox takes each segment; in one L1 block the higher index comes first.
+ */
+function honestChain(random: Random, arrivals: readonly number[]): { history: History; hashes: Uint8Array[] } {
   const history = newHistory(random);
   const rules = { sequencingWindow: 50, maxDriftSeconds: 600 };
   const honest: History = { ...history, rules };
@@ -250,7 +254,6 @@ test("honest blocks come back from their segments with the same attributes", () 
     };
     honest.l1.push({ info, systemConfigLogs: [], deposits: [random.bytes(9)], entries: [] });
   }
-  // What a sequencer would make: five blocks an origin, a segment for every seven blocks.
   const made: {
     number: number;
     parentHash: Uint8Array;
@@ -285,25 +288,42 @@ test("honest blocks come back from their segments with the same attributes", () 
       });
       hashes.push(parentHash);
     }
-  const parent = (honest.l1.at(-1) as L1Inputs).info;
-  const entries = [];
+  const late: InboxEntry[][] = Array.from({ length: Math.max(1, ...arrivals) + 1 }, () => []);
   for (let at = 0; at < made.length; at += 7) {
     const transactionHash = random.bytes(32);
     honest.bytes.set(bytesKey(transactionHash), { calldata: encodeSegment(made.slice(at, at + 7), { chainId: 901 }) });
-    entries.unshift({ index: at / 7, kind: "calldata" as const, hashes: [], transactionHash });
+    const arrival = late[arrivals[at / 7] ?? 0] as InboxEntry[];
+    arrival.unshift({ index: at / 7, kind: "calldata" as const, hashes: [], transactionHash });
   }
-  const info = {
-    ...parent,
-    number: parent.number + 1,
-    hash: random.bytes(32),
-    parentHash: parent.hash,
-    timestamp: parent.timestamp + 12,
-  };
-  honest.l1.push({ info, systemConfigLogs: [], deposits: [], entries });
-  const runner = new Runner(honest).run();
-  assert.deepEqual(
-    runner.blocks.map((b) => b.hash),
-    hashes,
+  for (const entries of late) {
+    const parent = (honest.l1.at(-1) as L1Inputs).info;
+    const info = {
+      ...parent,
+      number: parent.number + 1,
+      hash: random.bytes(32),
+      parentHash: parent.hash,
+      timestamp: parent.timestamp + 12,
+    };
+    honest.l1.push({ info, systemConfigLogs: [], deposits: [], entries });
+  }
+  return { history: honest, hashes };
+}
+
+test("honest blocks come back from their segments in whatever order several accounts posted them", () => {
+  fc.assert(
+    fc.property(historySeed, fc.array(fc.nat(20), { minLength: 8, maxLength: 8 }), (chainSeed, arrivals) => {
+      const { history, hashes } = honestChain(new Random(chainSeed), arrivals);
+      const runner = new Runner(history).run();
+      assert.deepEqual(
+        runner.blocks.map((b) => b.hash),
+        hashes,
+      );
+      assert.ok(runner.consumed.every((c) => c.reason === undefined && c.blocksDropped === 0));
+      assert.deepEqual(
+        runner.consumed.map((c) => c.entry.index),
+        [0, 1, 2, 3, 4, 5, 6, 7],
+      );
+    }),
+    { numRuns: 40 },
   );
-  assert.ok(runner.consumed.every((c) => c.reason === undefined && c.blocksDropped === 0));
 });

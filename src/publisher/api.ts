@@ -9,8 +9,8 @@ export interface SealedBlocks {
   /** Number of the newest sealed block. */
   readonly head: number;
   block(number: number): Block | undefined;
-  /** Calls back after each seal; returns the end of it. */
-  onSeal(listener: () => void): () => void;
+  /** Calls back with each block as it is sealed; returns the end of it. */
+  onSeal(listener: (block: Block) => void): () => void;
 }
 
 /** One snapshot of derivation: everything in it is as of the same moment. */
@@ -32,8 +32,10 @@ export type PublisherStatus = {
   /** Newest block whose segment is on L1 and, as far as can be foreseen, valid. */
   readonly postedThrough: number;
   readonly pendingBlocks: number;
-  /** Plain bytes of sealed blocks that no segment holds yet: what admission may look at. */
+  /** Plain bytes of sealed blocks that no segment holds yet. */
   readonly openBytes: number;
+  /** Bytes of sequenced transactions that are sealed and not on L1. */
+  readonly backlogBytes: number;
   readonly inFlight: number;
   readonly nextIndex: number;
   readonly oldestUnpostedAgeSeconds: number;
@@ -41,6 +43,11 @@ export type PublisherStatus = {
 
 export interface PublisherApi {
   status(): PublisherStatus;
+  /**
+   * The share of new transactions that may be admitted, 0 to 1, given the bytes that wait to be sealed: it falls before
+   * the backlog reaches its bound, or the sequencing window its end.
+   */
+  admissionShare(waitingBytes: number): number;
   /** Posts what is there without waiting for a full segment (drains, shutdowns of a chain). */
   flush(): void;
 }

@@ -40,7 +40,19 @@ export const publisherConfig = defineConfig("publisher", {
     default: 4,
     min: 1,
     max: 16,
-    help: "Segments on their way at the same time.",
+    help: "Segments on their way at the same time, for each account.",
+  }),
+  accountsMax: int("SHEAF_PUBLISHER_ACCOUNTS_MAX", {
+    default: 4,
+    min: 1,
+    max: 16,
+    help: "Poster accounts that post side by side, of those there are keys for; all must be registered in the inbox.",
+  }),
+  backlogMaxBytes: int("SHEAF_PUBLISHER_BACKLOG_MAX_BYTES", {
+    default: 1_073_741_824,
+    min: 1_000_000,
+    max: 1_099_511_627_776,
+    help: "Bytes of transactions that may wait for L1, in the pool and in sealed blocks. Admission slows down from half of it on.",
   }),
   brotliQuality: int("SHEAF_PUBLISHER_BROTLI_QUALITY", {
     default: 5,

@@ -9,6 +9,9 @@ export type PublisherMetrics = {
   readonly successRate: GaugeHandle;
   readonly lastIncludedSeconds: GaugeHandle;
   readonly pendingBlocks: GaugeHandle;
+  readonly backlogBytes: GaugeHandle;
+  readonly windowUsed: GaugeHandle;
+  readonly admissionShare: GaugeHandle;
   readonly oldestUnpostedSeconds: GaugeHandle;
   readonly bytesIn: CounterHandle;
   readonly bytesOut: CounterHandle;
@@ -46,6 +49,18 @@ export function publisherMetrics(metrics: Metrics): PublisherMetrics {
       "Time of the L1 block that holds our newest segment.",
     ),
     pendingBlocks: metrics.gauge("batch_pending_blocks", "Sealed blocks that L1 does not hold yet."),
+    backlogBytes: metrics.gauge(
+      "batch_backlog_bytes",
+      "Bytes of sequenced transactions in sealed blocks that L1 does not hold yet.",
+    ),
+    windowUsed: metrics.gauge(
+      "batch_sequencing_window_used_ratio",
+      "Share of the sequencing window that the oldest unposted block has used up; at 1 it is void.",
+    ),
+    admissionShare: metrics.gauge(
+      "batch_admission_share_ratio",
+      "Share of new transactions that the backlog leaves to admission.",
+    ),
     oldestUnpostedSeconds: metrics.gauge(
       "oldest_unposted_block_age_seconds",
       "Age of the oldest sealed block that L1 does not hold yet; 0 when there is none.",

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { toHexKey } from "../base/bytes.ts";
 import { type ConfigOf, readConfig } from "../base/config.ts";
+import { CodedError } from "../base/error.ts";
 import { silentLog } from "../base/log.ts";
 import { Metrics } from "../base/metrics.ts";
 import { BeaconBlobs } from "../da/beacon.ts";
@@ -13,6 +14,7 @@ import { BlobWriter } from "../da/blob.ts";
 import { BlobArchive } from "../da/blob-archive.ts";
 import { CalldataWriter } from "../da/calldata.ts";
 import { JsonRpcClient } from "../l1/json-rpc.ts";
+import { SenderPool } from "../l1/sender-pool.ts";
 import {
   allowPoster,
   ROLE_ACCOUNTS,
@@ -21,6 +23,7 @@ import {
   startSettlement,
   until,
 } from "../l1/testing/settlement.ts";
+import { SEGMENT_POSTED_TOPIC } from "../protocol/inbox-events.ts";
 import { publisherConfig } from "./config.ts";
 import { publisherMetrics } from "./metrics.ts";
 import { Publisher } from "./publisher.ts";
@@ -67,10 +70,19 @@ class Rig {
   }
 
   /** Starts a publisher as a new process would: nothing is carried over. */
-  run(overrides: Overrides = {}, confirmations = 1): Publisher {
+  run(overrides: Overrides = {}, confirmations = 1, accounts: readonly number[] = [ROLE_ACCOUNTS.poster]): Publisher {
     const { anvil, contracts, l1, origin } = this.settlement;
     const rpc = new JsonRpcClient({ url: anvil.rpcUrl, timeoutMs: 30_000 });
-    const { sender, stop } = startSender(this.settlement, ROLE_ACCOUNTS.poster, { confirmations, inFlightMax: 3 }, rpc);
+    const started = accounts.map((index) =>
+      startSender(this.settlement, index, { confirmations, inFlightMax: 3 }, rpc),
+    );
+    const sender = new SenderPool({
+      name: "posters",
+      senders: started.map((s) => s.sender),
+      blamesAccount: (error) => error instanceof CodedError && error.data["revert"] === "NotPoster",
+      log: silentLog,
+    });
+    const stop = async (): Promise<void> => void (await Promise.all(started.map((s) => s.stop())));
     const config = { ...readConfig(publisherConfig, {}), pollMs: 20, ageMaxSeconds: 1, ...overrides };
     this.metrics = new Metrics();
     const metrics = publisherMetrics(this.metrics);
@@ -79,6 +91,7 @@ class Rig {
       inbox: contracts.inbox,
       chainId: 901,
       genesisOrigin: origin,
+      sequencingWindow: 3_600,
       sealed: this.chain,
       derived: () => this.derived,
       sender,
@@ -205,27 +218,82 @@ test("blocks without transactions wait longer than those with some", async (t) =
   );
 });
 
-test("killed and started again at random moments, indexes stay unique and gap-free", async (t) => {
-  const rig = await Rig.start(t, { blockTimeSeconds: 1 });
-  const seed = Number(process.env["SHEAF_SEED"] ?? Math.floor(Math.random() * 1e9));
-  t.diagnostic(`seed ${seed}`);
-  let state = seed;
-  const random = (below: number): number => {
-    state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0;
-    return Math.floor((state / 2 ** 32) * below);
-  };
-  for (let round = 0; round < 10; round++) {
-    rig.chain.seal(1 + random(20), 500 + random(4_000));
-    rig.run({ da: "calldata", calldataTargetBytes: 8_000 });
-    await new Promise((resolve) => setTimeout(resolve, random(700)));
-    if (random(3) === 0) await rig.settlement.anvil.mine(1);
-    if (random(2) === 0) await rig.derive();
-    await rig.kill();
-  }
-  rig.run({ da: "calldata", calldataTargetBytes: 8_000 });
-  assertGapFree(await rig.settled());
+/** Accounts of anvil that no role has. */
+const MORE_POSTERS = [5, 6] as const;
+
+async function postersOf({ settlement: { l1, contracts } }: Rig): Promise<Set<string>> {
+  const head = await l1.head();
+  const logs = await l1.logs({
+    fromBlock: 0,
+    toBlock: head.number,
+    addresses: [contracts.inbox],
+    topics: [[SEGMENT_POSTED_TOPIC]],
+  });
+  return new Set(logs.map((log) => toHexKey(log.topics[3] as Uint8Array)));
+}
+
+test("several accounts post side by side, and what they post is one chain", async (t) => {
+  const rig = await Rig.start(t);
+  for (const index of MORE_POSTERS) await allowPoster(rig.settlement, true, index);
+  rig.chain.seal(60, 2_000);
+  rig.run({ da: "calldata", calldataTargetBytes: 8_000 }, 1, [ROLE_ACCOUNTS.poster, ...MORE_POSTERS]);
+  const derived = await rig.settled();
+  assertGapFree(derived);
+  assert.ok(derived.consumed.length >= 10);
+  assert.equal((await postersOf(rig)).size, 3);
   await assertNoReverts(rig);
 });
+
+test("an account that is not registered is left out, and the others post its share", async (t) => {
+  const rig = await Rig.start(t);
+  await allowPoster(rig.settlement, true, MORE_POSTERS[0]);
+  rig.chain.seal(30, 2_000);
+  rig.run({ da: "calldata", calldataTargetBytes: 8_000 }, 1, [ROLE_ACCOUNTS.poster, ...MORE_POSTERS]);
+  assertGapFree(await rig.settled());
+  assert.equal((await postersOf(rig)).size, 2);
+  await assertNoReverts(rig);
+});
+
+test("the backlog slows admission down before its bound and lets go when it is posted", async (t) => {
+  const rig = await Rig.start(t);
+  await allowPoster(rig.settlement, false); // nothing can be posted
+  const publisher = rig.run({ da: "calldata", backlogMaxBytes: 100_000 });
+  await until(() => publisher.status().state !== "starting");
+  assert.equal(publisher.admissionShare(0), 1);
+  rig.chain.seal(70, 1_000);
+  assert.ok(publisher.admissionShare(0) > 0 && publisher.admissionShare(0) < 1, "slower");
+  assert.equal(publisher.admissionShare(40_000), 0, "what waits to be sealed counts as well");
+  rig.chain.seal(40, 1_000);
+  assert.equal(publisher.admissionShare(0), 0);
+  await allowPoster(rig.settlement, true);
+  await rig.settled();
+  await until(() => publisher.admissionShare(0) === 1);
+  assert.equal(publisher.status().backlogBytes, 0);
+});
+
+for (const accounts of [[ROLE_ACCOUNTS.poster], [ROLE_ACCOUNTS.poster, ...MORE_POSTERS]])
+  test(`killed and started again at random moments, indexes stay unique and gap-free (${accounts.length} accounts)`, async (t) => {
+    const rig = await Rig.start(t, { blockTimeSeconds: 1 });
+    for (const index of accounts.slice(1)) await allowPoster(rig.settlement, true, index);
+    const seed = Number(process.env["SHEAF_SEED"] ?? Math.floor(Math.random() * 1e9));
+    t.diagnostic(`seed ${seed}`);
+    let state = seed;
+    const random = (below: number): number => {
+      state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0;
+      return Math.floor((state / 2 ** 32) * below);
+    };
+    for (let round = 0; round < 10; round++) {
+      rig.chain.seal(1 + random(20), 500 + random(4_000));
+      rig.run({ da: "calldata", calldataTargetBytes: 8_000 }, 1, accounts);
+      await new Promise((resolve) => setTimeout(resolve, random(700)));
+      if (random(3) === 0) await rig.settlement.anvil.mine(1);
+      if (random(2) === 0) await rig.derive();
+      await rig.kill();
+    }
+    rig.run({ da: "calldata", calldataTargetBytes: 8_000 }, 1, accounts);
+    assertGapFree(await rig.settled());
+    await assertNoReverts(rig);
+  });
 
 for (const depth of [1, 3, 12])
   test(`a reorg of ${depth} blocks that drops segments heals, running or restarted`, async (t) => {

@@ -24,12 +24,13 @@ import { BLOB_CAPACITY_BYTES, blobCountFor, blobPayloadMaxBytes } from "../proto
 import type { L1Origin } from "../protocol/block.ts";
 import { type BuiltSegment, SegmentBuilder } from "../protocol/segment-builder.ts";
 import type { DerivedView, PublisherApi, PublisherStatus, SealedBlocks } from "./api.ts";
+import { admissionShare, Backlog } from "./backlog.ts";
 import type { PublisherConfig } from "./config.ts";
 import { chooseDa, type DaKind, daCosts } from "./da-choice.ts";
 import { InboxView } from "./inbox-view.ts";
 import { type PublisherMetrics, SuccessRate } from "./metrics.ts";
 import { type HeldSegment, type Plan, planSegments } from "./plan.ts";
-import { checkSegment, encodeRange, publisherError, segmentBlock } from "./segment-source.ts";
+import { checkSegment, encodeRange, publisherError, segmentBlock, sequencedBytes } from "./segment-source.ts";
 
 export type PublisherDeps = {
   readonly l1: L1Reader;
@@ -40,6 +41,8 @@ export type PublisherDeps = {
   readonly sealed: SealedBlocks;
   /** What derivation says now. */
   readonly derived: () => DerivedView;
+  /** In L1 blocks. */
+  readonly sequencingWindow: number;
   readonly sender: TransactionSender;
   readonly writers: Readonly<Record<DaKind, DaWriter>>;
   /** Term of the leader whose blocks these are. */
@@ -103,12 +106,16 @@ export class Publisher implements Service, PublisherApi {
   #pause: { readonly untilMs: number; readonly lengthMs: number; readonly reason: string } | undefined;
   #lastIncluded: { index: number; seconds: number };
   #halt: { readonly reason: string; readonly sinceMs: number; triedMs: number } | undefined;
+  readonly #backlog = new Backlog();
+  /** Share of the sequencing window that the oldest unposted block has used up. */
+  #windowUsed = 0;
   #status: PublisherStatus = {
     state: "starting",
     reason: "has not looked at L1 yet",
     postedThrough: 0,
     pendingBlocks: 0,
     openBytes: 0,
+    backlogBytes: 0,
     inFlight: 0,
     nextIndex: 0,
     oldestUnpostedAgeSeconds: 0,
@@ -139,6 +146,16 @@ export class Publisher implements Service, PublisherApi {
     return this.#status;
   }
 
+  admissionShare(waitingBytes: number): number {
+    const share = admissionShare({
+      bytes: this.#backlog.bytes + waitingBytes,
+      bytesMax: this.#config.backlogMaxBytes,
+      windowUsed: this.#windowUsed,
+    });
+    this.#deps.metrics.admissionShare.set(share);
+    return share;
+  }
+
   flush(): void {
     this.#flushAsked = true;
     this.#loop.trigger();
@@ -151,7 +168,17 @@ export class Publisher implements Service, PublisherApi {
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    await this.#loop.run(signal);
+    const end = this.#deps.sealed.onSeal((block) => this.#backlog.sealed(block.header.number, sequencedBytes(block)));
+    try {
+      await this.#loop.run(signal);
+    } finally {
+      end();
+    }
+  }
+
+  /** Segments that may be on their way at once: more accounts take more. */
+  get #inFlightMax(): number {
+    return this.#config.inFlightMax * this.#deps.sender.accounts;
   }
 
   async #step(): Promise<void> {
@@ -302,7 +329,7 @@ export class Publisher implements Service, PublisherApi {
     const { sealed } = this.#deps;
     const last = Math.min(sealed.head, this.#builderAt + BLOCKS_PER_STEP_MAX - 1);
     // Never more built than can be sent soon: a long backlog stays in the store, not in memory.
-    while (this.#builderAt <= last && this.#ready.length < this.#config.inFlightMax) {
+    while (this.#builderAt <= last && this.#ready.length < this.#inFlightMax) {
       const block = sealed.block(this.#builderAt);
       if (block === undefined) break;
       const taken = segmentBlock(block);
@@ -354,7 +381,7 @@ export class Publisher implements Service, PublisherApi {
     if (this.#pause !== undefined && this.#clock.nowMs() < this.#pause.untilMs) return;
     let { index } = plan.tail;
     for (const gap of plan.gaps) {
-      if (this.#posting >= this.#config.inFlightMax) return;
+      if (this.#posting >= this.#inFlightMax) return;
       const bytes = encodeRange((n) => this.#deps.sealed.block(n), gap.firstBlock, gap.lastBlock, {
         chainId: this.#deps.chainId,
         brotliQuality: this.#config.brotliQuality,
@@ -362,7 +389,7 @@ export class Publisher implements Service, PublisherApi {
       if (!(await this.#start({ ...gap, bytes }))) return;
     }
     for (let next = this.#ready[0]; next !== undefined; next = this.#ready[0]) {
-      if (this.#posting >= this.#config.inFlightMax) return;
+      if (this.#posting >= this.#inFlightMax) return;
       if (!(await this.#start({ ...next, index }))) return;
       this.#ready.shift();
       index++;
@@ -515,11 +542,20 @@ export class Publisher implements Service, PublisherApi {
     const postedThrough = (onL1.gaps[0]?.firstBlock ?? onL1.tail.firstBlock) - 1;
     const nowMs = this.#clock.nowMs();
     const oldest = sealed.block(postedThrough + 1);
+    this.#backlog.cover(postedThrough, sealed.head, (n) => {
+      const block = sealed.block(n);
+      return block === undefined ? 0 : sequencedBytes(block);
+    });
+    this.#windowUsed =
+      oldest === undefined ? 0 : Math.max(0, view.tip.number - oldest.origin.number) / this.#deps.sequencingWindow;
+    metrics.backlogBytes.set(this.#backlog.bytes);
+    metrics.windowUsed.set(this.#windowUsed);
     this.#status = {
       ...this.#status,
       postedThrough,
       nextIndex: plan.tail.index,
       pendingBlocks: Math.max(0, sealed.head - postedThrough),
+      backlogBytes: this.#backlog.bytes,
       oldestUnpostedAgeSeconds: oldest === undefined ? 0 : Math.max(0, nowMs / 1000 - oldest.header.timestamp),
     };
     metrics.pendingBlocks.set(this.#status.pendingBlocks);

@@ -38,6 +38,11 @@ export function segmentBlock(block: Block): SegmentBlock {
   };
 }
 
+/** Bytes of the sequenced transactions of a block: what its segment is made of, before compression. */
+export function sequencedBytes(block: Block): number {
+  return block.transactions.reduce((sum, raw) => (raw[0] === DEPOSIT_TYPE ? sum : sum + raw.length), 0);
+}
+
 /** Encodes a given range, for gaps and for posting again: same range, same bytes. */
 export function encodeRange(
   block: (number: number) => Block | undefined,

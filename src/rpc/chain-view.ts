@@ -87,6 +87,7 @@ export type PoolRejection =
   | "DELEGATED_LIMIT"
   | "DELEGATED_GAP"
   | "AUTHORITY_RESERVED"
+  | "BACKLOG_FULL"
   | "UNAVAILABLE";
 
 export type SubmitOutcome =

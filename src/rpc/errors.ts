@@ -209,6 +209,7 @@ const POOL_MESSAGES: Readonly<Record<PoolRejection, string>> = {
   DELEGATED_LIMIT: "in-flight transaction limit reached for delegated accounts",
   DELEGATED_GAP: "gapped-nonce tx from delegated accounts",
   AUTHORITY_RESERVED: "authority already reserved",
+  BACKLOG_FULL: "the chain is behind with posting to L1",
   UNAVAILABLE: "the sequencer does not accept transactions at the moment",
 };
 
@@ -233,7 +234,7 @@ export function rejectionError(reason: PoolRejection | StaticRejection, detail: 
   const words =
     reason in POOL_MESSAGES ? POOL_MESSAGES[reason as PoolRejection] : STATIC_MESSAGES[reason as StaticRejection];
   const message = detail === "" || detail === words ? words : detail.startsWith(words) ? detail : `${words}: ${detail}`;
-  const rpcCode = reason === "UNAVAILABLE" || reason === "POOL_FULL" ? -32005 : -32000;
+  const rpcCode = reason === "UNAVAILABLE" || reason === "POOL_FULL" || reason === "BACKLOG_FULL" ? -32005 : -32000;
   return { code: reason === "UNDECODABLE" ? -32602 : rpcCode, message, data: { reason } };
 }
 

@@ -119,12 +119,16 @@ export async function callAs(anvil: Anvil, index: number, to: Uint8Array, data: 
     await new Promise((resolve) => setTimeout(resolve, 10));
 }
 
-/** Allows or forbids the test poster. */
-export async function allowPoster(settlement: Settlement, allowed: boolean): Promise<void> {
+/** Allows or forbids an account to post, by default the test poster. */
+export async function allowPoster(
+  settlement: Settlement,
+  allowed: boolean,
+  index: number = ROLE_ACCOUNTS.poster,
+): Promise<void> {
   const data = encodeFunctionData({
     abi: systemConfigAbi,
     functionName: "setPoster",
-    args: [account(ROLE_ACCOUNTS.poster).address, allowed],
+    args: [account(index).address, allowed],
   });
   await callAs(settlement.anvil, ROLE_ACCOUNTS.operator, settlement.contracts.systemConfig, data);
 }

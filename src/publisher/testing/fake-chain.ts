@@ -33,7 +33,7 @@ const DEPOSIT = Uint8Array.of(0x7e, 1, 2, 3);
 /** A sealed chain that grows and rewinds at the test's word. */
 export class FakeChain implements SealedBlocks {
   readonly #blocks: Block[] = [];
-  readonly #listeners = new Set<() => void>();
+  readonly #listeners = new Set<(block: Block) => void>();
   readonly #origin: L1Origin;
   #fork = 0;
 
@@ -50,7 +50,7 @@ export class FakeChain implements SealedBlocks {
     return this.#blocks[number];
   }
 
-  onSeal(listener: () => void): () => void {
+  onSeal(listener: (block: Block) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
@@ -62,15 +62,16 @@ export class FakeChain implements SealedBlocks {
   #push(timestamp: number, transactions: readonly Uint8Array[]): void {
     const number = this.#blocks.length;
     const parentHash = this.#blocks.at(-1)?.hash ?? new Uint8Array(32);
-    this.#blocks.push({
+    const block: Block = {
       hash: hashOf({ number, parentHash, timestamp, transactions }),
       header: { number, parentHash, timestamp } as Header,
       transactions: number === 0 ? [] : [DEPOSIT, ...transactions],
       senders: [],
       origin: this.#origin,
       sequenceNumber: number,
-    });
-    for (const listener of this.#listeners) listener();
+    };
+    this.#blocks.push(block);
+    for (const listener of this.#listeners) listener(block);
   }
 
   /** Seals `count` blocks of `sizeBytes` incompressible bytes each. */
