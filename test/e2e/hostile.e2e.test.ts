@@ -332,6 +332,7 @@ test("nobody stops the chain or fills its memory", async (t) => {
     return done.contractAddress as Hex;
   };
 
+  const burned: Hex[] = [];
   await story("contracts that burn, recurse, create, destroy, and write until the block is full", async () => {
     const burners: Record<string, string> = {
       spin: "5b5f56",
@@ -359,7 +360,9 @@ test("nobody stops the chain or fills its memory", async (t) => {
     for (const [name, hash] of deployed) targets.set(name, (await receipt(hash)).contractAddress as Hex);
     for (const [name, target] of targets) {
       const startMs = systemClock.nowMs();
-      const done = await receipt(await send(3, { to: fromHex(target), gasLimit: BLOCK_GAS }));
+      const hash = await send(3, { to: fromHex(target), gasLimit: BLOCK_GAS });
+      const done = await receipt(hash);
+      burned.push(hash);
       assert.equal(done.status, "0x0", name);
       assert.equal(BigInt(done.gasUsed), BLOCK_GAS, name);
       t.diagnostic(`${name}: ${systemClock.nowMs() - startMs} ms to the receipt`);
@@ -376,6 +379,26 @@ test("nobody stops the chain or fills its memory", async (t) => {
     const range = { fromBlock: "0x0", toBlock: "latest" };
     const logs = await request("eth_getLogs", [range]);
     assert.ok(code(logs) === -32005 || code(logs) === -32003 || Array.isArray(logs.result), JSON.stringify(logs.error));
+  });
+
+  await story("traces of whole blocks that were burned, all at once", async () => {
+    const configs = [{ enableMemory: true }, { tracer: "callTracer", tracerConfig: { withLog: true } }];
+    const answers = await Promise.all(
+      burned
+        .filter((_, i) => i % 2 === 1)
+        .flatMap((hash) =>
+          configs.map((config) => request("debug_traceTransaction", [hash, { ...config, timeout: "800ms" }])),
+        ),
+    );
+    for (const answer of answers)
+      assert.ok(
+        answer.result !== undefined || [-32002, -32003, -32005].includes(code(answer) as number),
+        JSON.stringify(answer.error),
+      );
+    const ordinary = (await result("debug_traceCall", [{ to: addresses[1] }, "latest", { tracer: "callTracer" }])) as {
+      gasUsed: Hex;
+    };
+    assert.equal(ordinary.gasUsed, "0x5208");
   });
 
   await story("calls that burn, return megabytes and revert with them", async () => {
