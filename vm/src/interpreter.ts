@@ -15,7 +15,7 @@ import {
   setHaltReason, setLogs, setPaused,
 } from "./frame";
 import { hostBlockHash, hostTrace, MISSING, PRESENT } from "./host";
-import { keccakWord } from "./keccak";
+import { keccakPairWord, keccakWord } from "./keccak";
 import { Halt, Op } from "./ops";
 import {
   findAccount, findSlot, halt, HALT_RESOURCE, hasCode, isEmpty, loadTransient, mark, MISSING_KEY, refund, setRefund, setSlot, stop,
@@ -543,7 +543,8 @@ export function run(): void {
           ip = EXC_INS;
           continue;
         }
-        keccakWord(sp + 32, length == 0 ? mem : mem + <usize>load<u64>(sp), <usize>length);
+        if (length == 64) keccakPairWord(sp + 32, mem + <usize>load<u64>(sp));
+        else keccakWord(sp + 32, length == 0 ? mem : mem + <usize>load<u64>(sp), <usize>length);
         sp += 32;
         ip += 8;
         continue;

@@ -28,7 +28,8 @@
 @inline export const OUT_END: usize = 97 * MIB;
 @inline export const STACK: usize = 97 * MIB;
 @inline export const STACK_END: usize = 132 * MIB;
-@inline export const FRAMES: usize = 132 * MIB;
+@inline export const FRAMES: usize = 132 * MIB; // 1025 of them, below 256 KiB
+@inline export const KECCAK_CACHE: usize = 132 * MIB + 0x40000; // 384 KiB, see keccak.ts
 @inline export const JOURNAL: usize = 133 * MIB;
 @inline export const JOURNAL_END: usize = 197 * MIB;
 @inline export const RETBUF: usize = 197 * MIB;
@@ -126,7 +127,8 @@
 @inline export const A_BATCH_SLOTS: usize = 228; // all slots of the batch
 @inline export const A_CHAIN: usize = 232; // all accounts of the batch
 @inline export const A_BYTES: usize = 236; // 20 bytes big-endian
-@inline export const A_SIZE: usize = 256;
+@inline export const A_PLACE: usize = 256; // its entry in the table
+@inline export const A_SIZE: usize = 264;
 
 /** Account flags of the batch. */
 @inline export const AF_LOADED: u32 = 1;
@@ -162,6 +164,7 @@
 @inline export const S_LOADED: usize = 144; // 1 loaded, 2 changed by a transaction of the batch
 @inline export const S_NEXT: usize = 148;
 @inline export const S_BATCH_NEXT: usize = 152;
+@inline export const S_PLACE: usize = 156; // its entry in the table
 @inline export const S_SIZE: usize = 160;
 
 /** Code record. */

@@ -7,11 +7,11 @@
  */
 import {
   A_BALANCE, A_BATCH_SLOTS, A_BYTES, A_CHAIN, A_CODE, A_CODE_GEN, A_CODE_HASH, A_FLAGS, A_GEN, A_L0, A_L1, A_L2, A_MIN_REMAINING, A_NEXT,
-  A_NONCE, A_O_BALANCE, A_O_CODE_HASH, A_O_NONCE, A_SIZE, A_SLOTS, A_TX_FLAGS, A_WARM, ACCOUNT_TABLE, ACCOUNT_TABLE_SIZE,
+  A_NONCE, A_O_BALANCE, A_O_CODE_HASH, A_O_NONCE, A_PLACE, A_SIZE, A_SLOTS, A_TX_FLAGS, A_WARM, ACCOUNT_TABLE, ACCOUNT_TABLE_SIZE,
   AF_EXISTS, AF_HAS_STORAGE, AF_LOADED, AF_PRECOMPILE, AF_STORAGE_CLEARED, BATCH, BATCH_END, CANCUN, E_FORK, E_SEED, ENV,
   HOST_ACCOUNT, HOST_WORD, J_KIND, J_OLD, J_RECORD, J_SIZE, JK_BALANCE, JK_CODE, JK_NONCE, JK_STORAGE, JK_TRANSIENT,
   JK_TX_FLAGS, JK_WARM_ACCOUNT, JK_WARM_SLOT, JOURNAL, JOURNAL_END, LONDON, OSAKA, PRAGUE, R_MISSING, S_ACCOUNT,
-  S_BATCH_NEXT, S_GEN, S_KEY, S_LOADED, S_NEXT, S_ORIGINAL, S_SIZE, S_TRANSIENT, S_TRANSIENT_GEN, S_VALUE, S_WARM, SLOT_TABLE,
+  S_BATCH_NEXT, S_GEN, S_KEY, S_LOADED, S_NEXT, S_ORIGINAL, S_PLACE, S_SIZE, S_TRANSIENT, S_TRANSIENT_GEN, S_VALUE, S_WARM, SLOT_TABLE,
   SLOT_TABLE_SIZE, TF_DEBITED, TF_JOURNALED, TF_READ_BALANCE, TF_READ_CODE, TF_READ_EMPTY, TF_TOUCHED,
 } from "./layout";
 import { hostAccount, hostStorage, MISSING, PRESENT } from "./host";
@@ -60,18 +60,11 @@ export function setRefund(value: i64): void {
 /** Highest precompile number of the fork, contiguous from 1; P256VERIFY (0x100) comes with Osaka. */
 let precompileMax: u64 = 9;
 
-/** Forgets everything read; the hash tables are emptied entry by entry. */
+/** Forgets everything read; the hash tables are emptied entry by entry: sweeping 5 MB would cost more than a batch. */
 export function resetState(): void {
   for (let a = accountChain; a != 0; a = load<u32>(a, A_CHAIN)) {
-    store<u32>(ACCOUNT_TABLE + (<usize>accountHome(load<u64>(a, A_L0), load<u64>(a, A_L1), load<u32>(a, A_L2)) << 2), 0);
-    for (let s: usize = load<u32>(a, A_BATCH_SLOTS); s != 0; s = load<u32>(s, S_BATCH_NEXT))
-      store<u32>(SLOT_TABLE + (<usize>slotHome(a, s) << 2), 0);
-  }
-  // Entries displaced by a collision sit behind their home: sweep when there was any.
-  if (displaced) {
-    memory.fill(ACCOUNT_TABLE, 0, <usize>ACCOUNT_TABLE_SIZE << 2);
-    memory.fill(SLOT_TABLE, 0, <usize>SLOT_TABLE_SIZE << 2);
-    displaced = false;
+    store<u32>(load<u32>(a, A_PLACE), 0);
+    for (let s: usize = load<u32>(a, A_BATCH_SLOTS); s != 0; s = load<u32>(s, S_BATCH_NEXT)) store<u32>(load<u32>(s, S_PLACE), 0);
   }
   accountChain = 0;
   accountCount = 0;
@@ -83,7 +76,6 @@ export function resetState(): void {
   const fork = load<u32>(ENV, E_FORK);
   precompileMax = fork >= PRAGUE ? 0x11 : fork >= CANCUN ? 0x0a : 9;
 }
-let displaced: bool = false;
 
 export function beginTransactionState(): void {
   generation++;
@@ -132,7 +124,6 @@ export function beginTransactionState(): void {
 /** The record of an address, made when new; not loaded from the host yet. 0 after a halt. */
 export function findAccount(l0: u64, l1: u64, l2: u32): usize {
   let i = accountHome(l0, l1, l2);
-  let first = true;
   while (true) {
     const at = ACCOUNT_TABLE + (<usize>i << 2);
     const a: usize = load<u32>(at);
@@ -155,12 +146,11 @@ export function findAccount(l0: u64, l1: u64, l2: u32): usize {
       accountChain = made;
       accountCount++;
       store<u32>(at, <u32>made);
-      if (!first) displaced = true;
+      store<u32>(made, <u32>at, A_PLACE);
       return made;
     }
     if (load<u64>(a, A_L0) == l0 && load<u64>(a, A_L1) == l1 && load<u32>(a, A_L2) == l2) return a;
     i = (i + 1) & (ACCOUNT_TABLE_SIZE - 1);
-    first = false;
   }
 }
 
@@ -359,7 +349,6 @@ export function setCode(a: usize, hash: usize, entry: usize, codeGeneration: u32
 /** Record of a slot; `key` points to a word. Made when new, value not loaded yet. 0 after a halt. */
 export function findSlot(a: usize, key: usize): usize {
   let i = slotHome(a, key);
-  let first = true;
   while (true) {
     const at = SLOT_TABLE + (<usize>i << 2);
     const s: usize = load<u32>(at);
@@ -378,12 +367,11 @@ export function findSlot(a: usize, key: usize): usize {
       store<u32>(a, <u32>made, A_BATCH_SLOTS);
       slotCount++;
       store<u32>(at, <u32>made);
-      if (!first) displaced = true;
+      store<u32>(made, <u32>at, S_PLACE);
       return made;
     }
     if (<usize>load<u32>(s, S_ACCOUNT) == a && equal32(s, key)) return s;
     i = (i + 1) & (SLOT_TABLE_SIZE - 1);
-    first = false;
   }
 }
 

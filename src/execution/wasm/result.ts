@@ -463,10 +463,10 @@ export class WasmIncluded implements IncludedResult {
   recordAccess(list: AccessListBuilder, index: number, code: (codeHash: Uint8Array) => Uint8Array): void {
     this.#settled().recordAccess(list, index, code);
   }
-  /** 256 bytes when the batch asked for blooms. */
+  /** 256 bytes when the batch asked for blooms: a view, which holds the output of the whole batch as long as it lives. */
   get bloom(): Uint8Array | undefined {
     const at = this.record.u32(RECORD.bloom);
-    return at === 0 ? undefined : this.record.slice(at, at + 256).slice();
+    return at === 0 ? undefined : this.record.slice(at, at + 256);
   }
   /** Why a failed one failed, in geth's words. */
   get error(): string | undefined {
