@@ -37,7 +37,7 @@ export function addDevnetCommand(program: Command, context: CommandContext): voi
       `ports as l1=${DEFAULT_PORTS.l1},cluster=${DEFAULT_PORTS.cluster},verifier=${DEFAULT_PORTS.verifier},health=${DEFAULT_PORTS.health} (or just the numbers in this order); cluster i takes the i-th port from its first; 0 takes free ones`,
       parsePorts,
     )
-    .option("--executors <n>", "executor threads of each cluster (default: SHEAF_EXECUTORS, or none)", integer(1, 64))
+    .option("--executors <n>", "executors of each cluster (default: SHEAF_EXECUTORS, or 1)", integer(1, 64))
     .option("--json", "print the endpoints as JSON instead of a table")
     .option("--data-dir <folder>", "where the network lives between starts", DEFAULT_DATA_DIR)
     .option("--l1-block-time <seconds>", "time between L1 blocks", integer(1, 60), 2)

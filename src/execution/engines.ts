@@ -8,7 +8,7 @@ import type { Log } from "../base/log.ts";
 import type { Metrics } from "../base/metrics.ts";
 import { EthereumjsEngine } from "./ethereumjs-engine.ts";
 import type { Engine } from "./execution.ts";
-import { openThreadLink } from "./sharded/executor-link.ts";
+import { openProcessLink, openThreadLink } from "./sharded/executor-link.ts";
 import { shardedMetrics } from "./sharded/metrics.ts";
 import { ShardedEngine } from "./sharded/sharded-engine.ts";
 import { WasmEngine } from "./wasm/wasm.ts";
@@ -25,7 +25,11 @@ export const engineConfig = defineConfig("node", {
     default: 1,
     min: 1,
     max: 64,
-    help: "Executor threads that share the transactions of a cut where that is faster. 1: no threads. Needs the wasm engine.",
+    help: "Executors that share the transactions of a cut where that is faster. 1: none beside the node. Needs the wasm engine.",
+  }),
+  executorsIn: oneOf("SHEAF_EXECUTORS_IN", ["threads", "processes"], {
+    default: "threads",
+    help: "Where several executors run: in threads of the node, or in processes of their own over sockets.",
   }),
   keyShards: int("SHEAF_KEY_SHARDS", {
     default: 1,
@@ -72,7 +76,7 @@ export async function openEngine(
     readonly create?: typeof createEngine | undefined;
   },
 ): Promise<Engine> {
-  const { executors, keyShards } = config;
+  const { executors, executorsIn, keyShards } = config;
   const engine = await (p.create ?? createEngine)(config.engine);
   if (executors === 1) return engine;
   if (!(engine instanceof WasmEngine)) {
@@ -82,7 +86,7 @@ export async function openEngine(
     });
   }
   return new ShardedEngine(engine, {
-    links: Array.from({ length: executors }, () => openThreadLink),
+    links: Array.from({ length: executors }, () => (executorsIn === "threads" ? openThreadLink : openProcessLink)),
     shards: keyShards,
     log: p.log.child({ role: "executor" }),
     metrics: shardedMetrics(p.metrics.withLabels({ role: "executor" })),

@@ -2,10 +2,15 @@
  * Owns the way to an executor: messages out, messages in, and the news that it is gone. The same for a thread, another
  * process and the same thread; callers cannot tell them apart.
  */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import type { Socket } from "node:net";
+import { fileURLToPath } from "node:url";
 import type { Worker } from "node:worker_threads";
 import { startWorker } from "../../base/worker.ts";
 import type { WasmEngine } from "../wasm/wasm.ts";
 import { BatchExecutor } from "./batch-executor.ts";
+import { FrameReader, frameHeader } from "./frames.ts";
 
 export interface ExecutorLink {
   /** Takes over the message's buffer. Sending over a lost link does nothing. */
@@ -46,6 +51,55 @@ export const openThreadLink: OpenLink = ({ received, lost }) => {
     close: async () => {
       isOpen = false;
       await worker.terminate();
+    },
+  };
+};
+
+/** An executor in a process of its own, over a socket it inherits: nobody else can speak on it. */
+export const openProcessLink: OpenLink = ({ received, lost }) => {
+  let isOpen = true;
+  const child = spawn(
+    process.execPath,
+    ["--import", import.meta.resolve("tsx"), fileURLToPath(new URL("./executor-process.ts", import.meta.url))],
+    { stdio: ["ignore", "ignore", "inherit", "pipe"] },
+  );
+  // The fourth is the socket, for both directions.
+  const socket = child.stdio[3] as Socket;
+  // Idle executors hold no process open.
+  child.unref();
+  socket.unref();
+  const end = (cause: Error): void => {
+    if (!isOpen) return;
+    isOpen = false;
+    child.kill("SIGKILL");
+    lost(cause);
+  };
+  const frames = new FrameReader((message) => {
+    if (isOpen) received(message);
+  });
+  socket.on("data", (chunk: Uint8Array) => {
+    try {
+      frames.take(chunk);
+    } catch (error) {
+      end(error as Error);
+    }
+  });
+  socket.on("error", end);
+  child.on("error", end);
+  child.on("exit", (code, signal) => end(new Error(`the executor process ended with ${signal ?? `code ${code}`}`)));
+  return {
+    send: (message) => {
+      if (!isOpen) return;
+      socket.write(frameHeader(message));
+      socket.write(message);
+    },
+    close: async () => {
+      if (child.exitCode !== null || child.signalCode !== null) return;
+      isOpen = false;
+      child.ref();
+      const exited = once(child, "exit");
+      child.kill("SIGKILL");
+      await exited;
     },
   };
 };
