@@ -24,12 +24,14 @@ export function stopsBefore(reason: number): boolean {
   return reason === HALT_OUT_OF_GAS || reason === HALT_UNDERFLOW || reason === HALT_OVERFLOW;
 }
 
+/** Cold or warm, new or not: what these cost hangs on state. */
+const PRICED_BY_STATE = new Set([0x31, 0x3b, 0x3c, 0x3f, 0x54, 0x55, 0xf1, 0xf2, 0xf4, 0xfa, 0xff]);
+
 /** Operands that name a piece of memory: positions on the stack of offset and length (or a constant length). */
 const MEMORY: Readonly<Record<number, readonly (readonly [offset: number, length: number | "word" | "byte"])[]>> = {
   0x20: [[0, 1]],
   0x37: [[0, 2]],
   0x39: [[0, 2]],
-  0x3c: [[1, 3]],
   0x3e: [[0, 2]],
   0x51: [[0, "word"]],
   0x52: [[0, "word"]],
@@ -44,24 +46,8 @@ const MEMORY: Readonly<Record<number, readonly (readonly [offset: number, length
   0xa3: [[0, 1]],
   0xa4: [[0, 1]],
   0xf0: [[1, 2]],
-  0xf1: [
-    [3, 4],
-    [5, 6],
-  ],
-  0xf2: [
-    [3, 4],
-    [5, 6],
-  ],
   0xf3: [[0, 1]],
-  0xf4: [
-    [2, 3],
-    [4, 5],
-  ],
   0xf5: [[1, 2]],
-  0xfa: [
-    [2, 3],
-    [4, 5],
-  ],
   0xfd: [[0, 1]],
 };
 /** Gas per word of data besides memory, and where its length stands. */
@@ -69,7 +55,6 @@ const PER_WORD: Readonly<Record<number, readonly [gas: bigint, length: number]>>
   0x20: [6n, 1],
   0x37: [3n, 2],
   0x39: [3n, 2],
-  0x3c: [3n, 3],
   0x3e: [3n, 2],
   0x5e: [3n, 2],
   0xf0: [2n, 2],
@@ -86,6 +71,7 @@ const memoryGas = (size: bigint): bigint => 3n * size + (size * size) / 512n;
 export function unpaidCost(op: number, gasLeft: number, memorySize: number, word: (i: number) => bigint): number {
   const { fixedGas } = opcodeOf(op);
   if (fixedGas > gasLeft) return fixedGas;
+  if (PRICED_BY_STATE.has(op)) return gasLeft;
   let gas = BigInt(fixedGas);
   let end = 0n;
   for (const [offset, length] of MEMORY[op] ?? []) {
