@@ -3,8 +3,8 @@
  * and no indirect calls, no threads, SIMD, references, exceptions or tail calls, no start function, no imports but the
  * host's with their types, no exports but the machine's. A white list of instructions, so whatever a new compiler may
  * emit is refused until somebody looks at it. Recursion is refused too: the native stack is no part of the machine.
- * memory.copy and memory.fill are the only instructions that touch more than one word; a proven build lowers them to
- * loops, everything else is a step as it stands.
+ * memory.copy and memory.fill are the only instructions that touch more than a word; a proven build is compiled without
+ * them (--disable bulk-memory), everything else is a step as it stands.
  */
 import type binaryen from "binaryen";
 
