@@ -2,12 +2,15 @@
  * Owns the coordinator's end of one executor: its link, replaced after a loss at the next epoch, whether it answers, and
  * what it has been told. What it is believed to know is a hint: it asks for the rest.
  */
+import { performance } from "node:perf_hooks";
 import { toHexKey } from "../../base/bytes.ts";
 import type { ExecutorLink, OpenLink } from "./executor-link.ts";
 import { decodeFromExecutor, encodeToExecutor, type FromExecutor, type ToExecutor } from "./messages.ts";
 
 /** Accounts and codes an executor is remembered to have been told of. */
 const TOLD_MAX = 200_000;
+/** After a loss the next one is started no sooner: one that cannot start is not to cost a thread per cut. */
+const REOPEN_MS = 1_000;
 
 export type SeatEvents = {
   readonly received: (seat: number, message: FromExecutor) => void;
@@ -22,6 +25,7 @@ export class ExecutorSeat {
   readonly #toldAccounts = new Set<string>();
   readonly #toldCodes = new Set<string>();
   #isStalled = false;
+  #lostMs = Number.NEGATIVE_INFINITY;
   /** Bytes sent and received, for metrics. */
   bytesOut = 0;
   bytesIn = 0;
@@ -39,7 +43,7 @@ export class ExecutorSeat {
 
   /** Opens the link when there is none. */
   ensureOpen(): void {
-    if (this.#link !== undefined) return;
+    if (this.#link !== undefined || performance.now() - this.#lostMs < REOPEN_MS) return;
     this.#toldAccounts.clear();
     this.#toldCodes.clear();
     this.#isStalled = false;
@@ -68,6 +72,7 @@ export class ExecutorSeat {
   #lose(cause: Error): void {
     const link = this.#link;
     this.#link = undefined;
+    this.#lostMs = performance.now();
     void link?.close();
     this.#events.lost(this.index, cause);
   }

@@ -3,7 +3,7 @@
  * socket. Results are the engine's own records, copied once, aligned so that they are read in place. Decoding checks
  * every length; what does not decode is a CodecError and ends the link it came over.
  */
-import { Reader, Writer } from "../../base/binary.ts";
+import { codecError, Reader, Writer } from "../../base/binary.ts";
 import type { Account, BlockEnv, Fork, MissingKey } from "../execution.ts";
 import { Output, TxRecord } from "../wasm/result.ts";
 
@@ -219,6 +219,9 @@ export function decodeFromExecutor(bytes: Uint8Array): FromExecutor {
   const output = new Output(bytes);
   const records = indexes.map(() => {
     const record = new TxRecord(output, at);
+    // Beyond the end the size is undefined, and compares as false.
+    if (!(record.size > 0 && at + record.size <= bytes.length))
+      throw codecError("CODEC_TRUNCATED", `the record at ${at} goes beyond the message`, { at, size: bytes.length });
     at += record.size;
     return record;
   });
