@@ -190,6 +190,11 @@ export class JetStreamLog implements AppendLog {
         count++;
       }
       const group = this.#waiting.splice(0, count);
+      const last = this.#inFlight.at(-1)?.after ?? this.#durable.tip;
+      assert(
+        bytesEqual((group[0] as Waiting).before.hash, last.hash),
+        "what is sent follows what is there or on its way",
+      );
       const after = (group.at(-1) as Waiting).after;
       const id = Buffer.alloc(FRAME_ID_SIZE_BYTES);
       id.set(this.#writerId);
@@ -269,8 +274,9 @@ export class JetStreamLog implements AppendLog {
         const state = await this.#js.streamState(this.#stream);
         if (state.lastSeq < this.#durable.streamSeq) throw new Truncated(state);
         truncatedSinceMs = undefined;
-        const foreign = await this.#readOn(state.lastSeq);
-        if (foreign) this.#refuseAll();
+        await this.#readOn(state.lastSeq);
+        const next = (this.#inFlight[0]?.group ?? this.#waiting)[0];
+        if (!bytesEqual((next?.before ?? this.#end).hash, this.#durable.tip.hash)) this.#refuseAll();
         if (this.#inFlight.length === 0) return;
         let streamSeq = this.#lastStreamSeq;
         for (const frame of this.#inFlight) {
@@ -301,25 +307,15 @@ export class JetStreamLog implements AppendLog {
     }
   }
 
-  /** Reads what the stream holds behind what is known; true when frames of others are among it. */
-  async #readOn(lastStreamSeq: number): Promise<boolean> {
-    let foreign = false;
-    const before = this.#durable;
-    for await (const { frameId, place } of this.#reader.frames(before, lastStreamSeq)) {
-      const own = this.#inFlight.findIndex((frame) => bytesEqual(frame.id, frameId));
-      if (own === 0 && !foreign) {
-        const frame = this.#inFlight.shift() as InFlight;
-        this.#advance(place);
-        for (const waiting of frame.group) waiting.resolve(waiting.after);
-        continue;
-      }
-      // A frame of ours behind one of another would link to what is not there: the link check has refused it.
-      assert(own === -1, "frames of one writer are stored in their order");
-      foreign = true;
+  /** Reads what the stream holds behind what is known, and tells those whose frames are among it. */
+  async #readOn(lastStreamSeq: number): Promise<void> {
+    for await (const { frameId, place } of this.#reader.frames(this.#durable, lastStreamSeq)) {
       this.#advance(place);
+      if (this.#inFlight[0] === undefined || !bytesEqual(this.#inFlight[0].id, frameId)) continue;
+      const { group } = this.#inFlight.shift() as InFlight;
+      for (const waiting of group) waiting.resolve(waiting.after);
     }
     this.#lastStreamSeq = lastStreamSeq;
-    return foreign;
   }
 
   /** Others have written where ours should have been: all that waits was decided on an end that is not the end. */

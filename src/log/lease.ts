@@ -186,6 +186,7 @@ export class Leadership {
     const { clock, leaseMs, holder } = this.#options;
     if (leaseMs === 0) return; // nobody waits
     const resigned = this.writer.append(encodeLeaseRecord({ kind: "resignation", holder }));
-    await Promise.race([resigned, clock.sleep(leaseMs)]);
+    const stop = new AbortController();
+    await Promise.race([resigned, clock.sleep(leaseMs, stop.signal)]).finally(() => stop.abort());
   }
 }

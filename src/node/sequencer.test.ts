@@ -26,7 +26,7 @@ import { Shadow } from "../shadow/shadow.ts";
 import { MemoryState } from "../state/memory-state.ts";
 import { Database } from "../store/database.ts";
 import { MemoryChainStore } from "../store/memory-chain-store.ts";
-import { Sequencer } from "./sequencer.ts";
+import { Sequencer, type SequencerDeps } from "./sequencer.ts";
 
 const CHAIN_ID = 901;
 const ETHER = 10n ** 18n;
@@ -100,7 +100,7 @@ class World {
     };
   }
 
-  open(p: { engine?: Engine; shadow?: Shadow } = {}): Promise<Sequencer> {
+  open(p: Pick<Partial<SequencerDeps>, "lease"> & { engine?: Engine; shadow?: Shadow } = {}): Promise<Sequencer> {
     return Sequencer.open({
       genesis: this.genesis,
       genesisOrigin: this.genesisOrigin,
@@ -109,6 +109,7 @@ class World {
       state: this.state,
       engine: p.engine ?? new EthereumjsEngine(),
       shadow: p.shadow,
+      ...(p.lease === undefined ? {} : { lease: p.lease }),
       orderLog: this.orderLog,
       laneLog: this.laneLog,
       l1: this.l1,
@@ -302,4 +303,38 @@ test("a block the shadow vetoes is not confirmed, the sequencer halts, and the r
   assert.deepEqual(hashes(w).slice(0, before.length), before);
   assert.equal(w.state.reader().account(address(0xaa))?.balanceWei, 15n);
   w.close();
+});
+
+test("a standby goes on where the leader ends, and what that one still accepts is not acknowledged", async () => {
+  const a = new World();
+  const b = new World();
+  // Two processes on the logs of one cluster, each with a database of its own.
+  const { l1, genesisOrigin, genesis, orderLog, laneLog } = a;
+  Object.assign(b, { l1, genesisOrigin, genesis, orderLog, laneLog });
+  const sa = await a.open({ lease: { holder: "a", leaseMs: 60_000 } });
+  let ready = false;
+  const standby = b.open({ lease: { holder: "b", leaseMs: 60_000 } }).then((s) => {
+    ready = true;
+    return s;
+  });
+  const first = transfer(0, 0);
+  const waiting = transfer(1, 1);
+  await running(sa, async () => {
+    await sa.lane.submit([first, waiting]);
+    await until("sealed by a", () => a.chain.transaction(first.tx.hash) !== undefined);
+    assert.equal(ready, false, "one leads");
+  });
+  // Ended in order, a has resigned: nobody waits for the lease.
+  const sb = await standby;
+  assert.ok(sb.term > sa.term);
+  assert.deepEqual(hashes(b).slice(0, a.chain.head + 1), hashes(a).slice(0, b.chain.head + 1));
+  await assert.rejects(sa.lane.submit([transfer(2, 0)]), (error) => hasCode(error, "LOG_STALE_TERM"));
+  const between = transfer(1, 0);
+  await running(sb, async () => {
+    await sb.lane.submit([between]);
+    await until("what a had accepted is sealed by b", () => b.chain.transaction(waiting.tx.hash) !== undefined);
+  });
+  assert.ok(b.chain.transaction(first.tx.hash) !== undefined);
+  a.close();
+  b.close();
 });
