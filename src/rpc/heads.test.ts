@@ -257,6 +257,11 @@ test("a receipt by sendRawTransactionSync, or code 4 with the hash when no block
   const late = await fixture.request("eth_sendRawTransactionSync", [toHex(tx.raw), "0x32"]);
   assert.equal(late.error?.code, 4);
   assert.equal(late.error?.data, toHex(tx.hash));
+  // As a number; and one that makes no sense is the default.
+  for (const timeout of [50, "50", -1, { ms: 1 }, "0x"]) {
+    const again = await fixture.request("eth_sendRawTransactionSync", [toHex(tx.raw), timeout]);
+    assert.equal(again.error?.code, -32000, "already known, whatever the timeout says");
+  }
   await mine();
   fixture.chain.automine = true;
   const next = signTransaction(

@@ -4,7 +4,7 @@ import type { PooledTransaction } from "./chain-view.ts";
 import { encodePooled, quantity } from "./encode.ts";
 import { RPC_ERRORS, RpcError, type RpcErrorName, rejectionError } from "./errors.ts";
 import { type Method, method } from "./method.ts";
-import { address, data, optional, required, safeUint } from "./params.ts";
+import { address, data, optional, type Parser, required } from "./params.ts";
 import type { Ingest, Services } from "./services.ts";
 import { sendSync } from "./sync-send.ts";
 
@@ -12,6 +12,17 @@ import { sendSync } from "./sync-send.ts";
 const CONTENT_MAX = 1_000;
 const SYNC_TIMEOUT_DEFAULT_MS = 2_000;
 const SYNC_TIMEOUT_MAX_MS = 20_000;
+
+/** EIP-7966: clients send it as a number or as a quantity, and one that makes no sense means the default. */
+const syncTimeout: Parser<number> = {
+  kind: "Number or QUANTITY, milliseconds",
+  parse: (value) => {
+    const ms = typeof value === "string" && /^0x[0-9a-fA-F]{1,12}$/.test(value) ? Number(value) : value;
+    return typeof ms === "number" && Number.isInteger(ms) && ms > 0
+      ? Math.min(ms, SYNC_TIMEOUT_MAX_MS)
+      : SYNC_TIMEOUT_DEFAULT_MS;
+  },
+};
 
 function requireIngest(s: Services): Ingest {
   if (s.ingest === undefined)
@@ -61,14 +72,9 @@ export const POOL_METHODS: readonly Method[] = [
     name: "eth_sendRawTransactionSync",
     summary:
       "Takes a signed transaction and answers with its receipt once it is confirmed (blockHash is zero until sealed); code 4 after the timeout, code 6 at a nonce gap (EIP-7966).",
-    params: [required("transaction", data), optional("timeoutMs", safeUint, SYNC_TIMEOUT_DEFAULT_MS)],
+    params: [required("transaction", data), optional("timeoutMs", syncTimeout, SYNC_TIMEOUT_DEFAULT_MS)],
     result: "Receipt",
-    run: (s, [raw, timeoutMs]) =>
-      sendSync(
-        s,
-        () => send(s, raw),
-        Math.min(timeoutMs === 0 ? SYNC_TIMEOUT_DEFAULT_MS : timeoutMs, SYNC_TIMEOUT_MAX_MS),
-      ),
+    run: (s, [raw, timeoutMs]) => sendSync(s, () => send(s, raw), timeoutMs),
   }),
   method({
     name: "txpool_status",

@@ -7,7 +7,7 @@ import { createMPT } from "@ethereumjs/mpt";
 import { RLP } from "@ethereumjs/rlp";
 import { bytesToHex, hexToBytes } from "@ethereumjs/util";
 import { JsonRpcProvider, Wallet } from "ethers";
-import { createPublicClient, type Hex, parseAbi, parseEther, webSocket } from "viem";
+import { createPublicClient, type Hex, keccak256, parseAbi, parseEther, webSocket } from "viem";
 import { cast, clientsOf, startDevnet, until } from "./fixture.ts";
 
 const WETH = "0x4200000000000000000000000000000000000006";
@@ -20,7 +20,7 @@ const wethAbi = parseAbi([
 
 test("wallets, scripts and explorers find an ordinary Ethereum chain", async (t) => {
   const devnet = await startDevnet(t, { clusters: 2 });
-  const { l2, account, cluster, l2Chain } = clientsOf(devnet.endpoints);
+  const { l2, account, cluster, l2Chain, verifier } = clientsOf(devnet.endpoints);
   const other = devnet.endpoints.accounts[1]?.address as Hex;
 
   await t.test("viem: transfer, receipt, contract calls, logs, historical state", async () => {
@@ -84,6 +84,45 @@ test("wallets, scripts and explorers find an ordinary Ethereum chain", async (t)
     stopHeads();
     stopLogs();
     (await ws.transport.getRpcClient()).close();
+  });
+
+  await t.test("confirmations: a receipt and a stream before the seal, then the same in the block", async () => {
+    const ws = createPublicClient({ chain: l2Chain, transport: webSocket(cluster.wsUrl) });
+    type Flashblock = { payload_id: string; base?: object; diff: { transactions: Hex[]; block_hash: Hex } };
+    const flashblocks: Flashblock[] = [];
+    const { unsubscribe } = await ws.transport.subscribe({
+      params: ["newFlashblocks"] as never,
+      onData: (message) => flashblocks.push(message.result as Flashblock),
+    });
+    const request = await l2.prepareTransactionRequest({ to: other, value: 1n });
+    const serializedTransaction = await l2.signTransaction(request);
+    const early = await l2.sendRawTransactionSync({ serializedTransaction, timeout: 20_000 });
+    assert.equal(early.status, "success");
+    const sealed = await l2.waitForTransactionReceipt({ hash: early.transactionHash });
+    assert.deepEqual([sealed.blockNumber, sealed.gasUsed], [early.blockNumber, early.gasUsed]);
+    const last = await until("the seal in the stream", () =>
+      flashblocks.find(({ diff }) => diff.block_hash === sealed.blockHash),
+    );
+    const block = await l2.getBlock({ blockHash: sealed.blockHash });
+    const own = flashblocks.filter(({ payload_id }) => payload_id === last.payload_id);
+    assert.ok(own[0]?.base !== undefined);
+    assert.deepEqual(
+      own.flatMap(({ diff }) => diff.transactions.map((raw) => keccak256(raw))),
+      block.transactions,
+    );
+    await unsubscribe();
+    (await ws.transport.getRpcClient()).close();
+  });
+
+  await t.test("access lists: the sequencer's of a block is the one the verifier makes", async () => {
+    const hash = await l2.writeContract({ address: WETH, abi: wethAbi, functionName: "transfer", args: [other, 1n] });
+    const { blockNumber } = await l2.waitForTransactionReceipt({ hash });
+    const params = [`0x${blockNumber.toString(16)}`];
+    const request = { method: "debug_getRawBlockAccessList", params } as never;
+    const own: Hex = await l2.request(request);
+    assert.ok(own.includes(WETH.slice(2).toLowerCase()) && own.includes(account.address.slice(2).toLowerCase()));
+    await until("the block is derived", async () => (await verifier.getBlockNumber({ cacheTime: 0 })) >= blockNumber);
+    assert.equal(await verifier.request(request), own);
   });
 
   await t.test("ethers: balance, transfer, receipt", async () => {
