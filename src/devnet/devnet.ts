@@ -138,7 +138,7 @@ export class Devnet {
       return await Devnet.#create(options, close);
     } catch (error) {
       await close.close().catch(() => undefined);
-      throw error;
+      throw portTaken(error) ?? error;
     }
   }
 
@@ -262,6 +262,19 @@ export class Devnet {
   async close(): Promise<void> {
     await this.#close.close();
   }
+}
+
+/** What a server says that found its port in use, in our words. */
+function portTaken(error: unknown): Error | undefined {
+  if (!(error instanceof Error)) return undefined;
+  const { code, port } = error as Error & { code?: unknown; port?: unknown };
+  if (code !== "EADDRINUSE") return undefined;
+  return devnetError(
+    "DEVNET_PORT_TAKEN",
+    `another program listens on port ${String(port)}`,
+    { port },
+    { cause: error },
+  );
 }
 
 async function deploy(
@@ -404,7 +417,7 @@ async function startL1(dataDir: string, port: number, clock: Clock): Promise<L1H
     }
   }
   if (port !== 0 && (await genesisHashAt(`http://127.0.0.1:${port}`)) !== undefined)
-    throw devnetError("DEVNET_PORT_TAKEN", `something answers on port ${port} already`, { port });
+    throw devnetError("DEVNET_PORT_TAKEN", `another program listens on port ${port}`, { port });
   const anvil = await Anvil.start({
     port: port === 0 ? (record?.port ?? (await freePort())) : port,
     chainId: L1_CHAIN_ID,
