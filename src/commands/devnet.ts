@@ -60,10 +60,10 @@ export function addDevnetCommand(program: Command, context: CommandContext): voi
         "required",
       ]),
     )
-    .option(
-      "--log-level <level>",
-      "debug, info, warn, error or silent; logs go to devnet.log in the data folder",
-      "info",
+    .addOption(
+      new Option("--log-level <level>", "least level that is logged, to devnet.log in the data folder")
+        .choices(["debug", "info", "warn", "error", "silent"])
+        .default("info"),
     )
     .addHelpText(
       "after",

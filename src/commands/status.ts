@@ -39,7 +39,7 @@ export function addStatusCommand(program: Command, context: CommandContext): voi
     .action(async (options: { dataDir: string; json?: boolean }) => {
       const path = join(resolve(options.dataDir), "endpoints.json");
       if (!existsSync(path)) throw statusError("STATUS_NO_NETWORK", `${path} is not there`, { path });
-      const endpoints = JSON.parse(readFileSync(path, "utf8")) as Endpoints;
+      const endpoints = readEndpoints(path);
       const [l1, ready, ...rows] = await Promise.all([
         head(endpoints.l1.rpcUrl, "latest"),
         readiness(endpoints.healthUrl),
@@ -71,6 +71,14 @@ export function addStatusCommand(program: Command, context: CommandContext): voi
         ),
       );
     });
+}
+
+function readEndpoints(path: string): Endpoints {
+  try {
+    return JSON.parse(readFileSync(path, "utf8")) as Endpoints;
+  } catch (cause) {
+    throw statusError("STATUS_NO_NETWORK", `${path} is not a devnet's: it is no JSON`, { path }, { cause });
+  }
 }
 
 async function ask(url: string, method: string, params: readonly unknown[] = []): Promise<unknown> {
