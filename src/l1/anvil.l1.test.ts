@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { systemClock } from "../base/clock.ts";
 import { hasCode } from "../base/error.ts";
 import { Anvil, type AnvilOptions } from "./anvil.ts";
 import { type JsonRpc, readList } from "./json-rpc.ts";
@@ -103,6 +104,23 @@ test("the chain survives a clean stop, and a torn dump falls back to the last go
   writeFileSync(statePath, '{"block": {"number": "0x');
   const third = await start(t, { statePath });
   assert.deepEqual((await reader(third).head()).hash, before.hash);
+});
+
+test("block 0 stays the same over many starts", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "sheaf-anvil-"));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const statePath = join(folder, "l1.json");
+  const hashes: string[] = [];
+  for (let i = 0; i < 6; i++) {
+    const anvil = await start(t, { statePath });
+    await anvil.mine(1);
+    hashes.push(((await anvil.rpc.call("eth_getBlockByNumber", ["0x0", false])) as { hash: string }).hash);
+    // Block 0 tells the second of its start.
+    const startedMs = Date.now();
+    while (Math.floor(Date.now() / 1_000) === Math.floor(startedMs / 1_000)) await systemClock.sleep(20);
+    await anvil.stop();
+  }
+  assert.equal(new Set(hashes).size, 1, hashes.join(" "));
 });
 
 test("a port that is taken is a coded error, not a wrong L1", async (t) => {

@@ -10,7 +10,8 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { type TestContext, test } from "node:test";
 import { isAddress, isHex } from "viem";
-import type { Endpoints } from "../../src/devnet/devnet.ts";
+import { hasCode } from "../../src/base/error.ts";
+import { Devnet, type Endpoints } from "../../src/devnet/devnet.ts";
 import { clientsOf, STORY_SETTINGS, until } from "./fixture.ts";
 
 const root = resolve(import.meta.dirname, "..", "..");
@@ -134,13 +135,14 @@ test("the devnet stops with Ctrl-C, resumes the same chains, tells a taken port,
   await new Promise<void>((listening) => stranger.listen(0, "127.0.0.1", listening));
   t.after(() => stranger.close());
   const { port } = stranger.address() as { port: number };
-  const stopped = devnet(t, dataDir, "--ports", `0,${port},0,0`);
-  assert.equal(await stopped.ended, 1);
-  assert.match(stopped.stderr, new RegExp(`error DEVNET_PORT_TAKEN: .*${port}`));
-
-  const wrong = devnet(t, dataDir, "--ports", "0,0,0,0", "--clusters", "2");
-  assert.equal(await wrong.ended, 1);
-  assert.match(wrong.stderr, /error DEVNET_OPTIONS_CHANGED: .*1 clusters, 2 are asked for/);
+  const free = { l1: 0, cluster: 0, verifier: 0, health: 0 };
+  await assert.rejects(
+    Devnet.create({ dataDir, clusters: 1, ports: { ...free, cluster: port } }),
+    (error) => hasCode(error, "DEVNET_PORT_TAKEN") && error.data["port"] === port,
+  );
+  await assert.rejects(Devnet.create({ dataDir, clusters: 2, ports: free }), (error) =>
+    hasCode(error, "DEVNET_OPTIONS_CHANGED"),
+  );
 
   const third = devnet(t, dataDir, "--ports", "0,0,0,0", "--fresh");
   clients = clientsOf(await endpointsOf(third, dataDir));
