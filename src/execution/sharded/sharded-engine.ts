@@ -17,17 +17,17 @@ import type { FromExecutor } from "./messages.ts";
 import type { ShardedMetrics } from "./metrics.ts";
 import { type Plan, Planner } from "./planner.ts";
 
-/** What dealing out costs: per transaction (codec, validation), and per epoch (messages there and back). */
+/** What dealing out costs per transaction (codec, validation, waiting, running again) until it was measured. */
 const DEAL_MICROS_PER_TX = 14;
-const DEAL_MICROS = 400;
 /** Running costs nobody escapes, per transaction. */
 const RUN_MICROS_PER_TX = 3;
-/** Assumed until measured. */
-const MICROS_PER_GAS = 0.0005;
-const SPEED_WEIGHT = 0.1;
-const RERUN_WEIGHT = 0.25;
-/** Every so many batches what was run again lately is not held against dealing out. */
-const RECONSIDER_EVERY = 32;
+/** Weights of the newest measurement. */
+const SPEED_WEIGHT = 0.2;
+const DEAL_WEIGHT = 0.5;
+/** Every so many batches one runs in place, to measure; half way between, dealing out gets another chance. */
+const MEASURE_EVERY = 64;
+/** Batches below tell nothing about speed. */
+const MEASURED_GAS_MIN = 100_000;
 /** Effects of batches run in place that executors have not been told yet; beyond, they are told to forget. */
 const UNTOLD_ACCOUNTS_MAX = 20_000;
 /** An executor that holds the watermark up for longer is passed over; the longest transaction takes a tenth of it. */
@@ -53,9 +53,9 @@ export class ShardedEngine implements Engine {
   #run: EpochRun | undefined;
   #epochs = 0;
   #batches = 0;
-  #microsPerGas = MICROS_PER_GAS;
-  /** Share of transactions that were run at the watermark, lately. */
-  #rerunShare = 0;
+  /** Measured in place; undefined until then. */
+  #microsPerGas: number | undefined;
+  #dealMicrosPerTx = DEAL_MICROS_PER_TX;
   #considered = 0;
   #untold = emptyWrites();
   #mustForget = false;
@@ -113,17 +113,14 @@ export class ShardedEngine implements Engine {
     this.#run?.received(seat, message);
   }
 
-  /** Serial time against that of the most loaded executor, with what dealing out and re-running cost lately. */
-  #isWorthIt({ loads, owners }: Plan): boolean {
+  /** The serial time against that of the most loaded executor with what dealing out cost lately. */
+  #isWorthIt(plan: Plan): boolean {
     if (this.#options.always === true) return true;
-    const gas = loads.reduce((sum, load) => sum + load, 0);
-    const count = owners.length;
-    const runMicros = gas * this.#microsPerGas + count * RUN_MICROS_PER_TX;
-    const longest = gas === 0 ? 1 : Math.max(...loads) / gas;
-    // Now and then regardless of what was run again lately: conflicts are learned from, and pass.
-    const rerunShare = ++this.#considered % RECONSIDER_EVERY === 0 ? 0 : this.#rerunShare;
-    const dealtMicros = runMicros * (longest + rerunShare) + count * DEAL_MICROS_PER_TX + DEAL_MICROS;
-    return dealtMicros < runMicros;
+    const phase = ++this.#considered % MEASURE_EVERY;
+    if (this.#microsPerGas === undefined || phase === 0) return false;
+    const { serial, longest } = expectedMicros(plan, this.#microsPerGas);
+    const perTx = phase === MEASURE_EVERY / 2 ? DEAL_MICROS_PER_TX : this.#dealMicrosPerTx;
+    return longest + perTx * plan.owners.length < serial;
   }
 
   #runInPlace(
@@ -142,7 +139,11 @@ export class ShardedEngine implements Engine {
       const hint = hints?.[i];
       if (hint !== undefined) this.#planner.observe(hint, result.gasUsed);
     }
-    this.#learnSpeed((performance.now() - startMs) * 1_000 - txs.length * RUN_MICROS_PER_TX, gas);
+    const micros = (performance.now() - startMs) * 1_000 - txs.length * RUN_MICROS_PER_TX;
+    if (gas >= MEASURED_GAS_MIN && micros > 0) {
+      this.#microsPerGas ??= micros / gas;
+      this.#microsPerGas += (micros / gas - this.#microsPerGas) * SPEED_WEIGHT;
+    }
     if (results.writes !== undefined && !this.#mustForget) {
       mergeWrites(this.#untold, results.writes);
       if (this.#untold.accounts.size > UNTOLD_ACCOUNTS_MAX) {
@@ -162,6 +163,7 @@ export class ShardedEngine implements Engine {
     state: StateReader,
     gasAvailable: number,
   ): Promise<BatchResults> {
+    const startMs = performance.now();
     for (const seat of this.#seats) seat.ensureOpen();
     this.#tellUntold();
     const run = new EpochRun({
@@ -183,10 +185,9 @@ export class ShardedEngine implements Engine {
     try {
       const { results, writes, ...outcome } = await run.run();
       this.lastOutcome = outcome;
-      let gas = 0;
-      for (const result of results) if (result.included) gas += result.gasUsed;
-      this.#learnSpeed(outcome.executorMicros - txs.length * RUN_MICROS_PER_TX, gas);
-      this.#rerunShare += (outcome.stats.exactRuns / txs.length - this.#rerunShare) * RERUN_WEIGHT;
+      const { longest } = expectedMicros(plan, this.#microsPerGas ?? 0);
+      const beyond = Math.max(0, (performance.now() - startMs) * 1_000 - longest) / txs.length;
+      this.#dealMicrosPerTx += (beyond - this.#dealMicrosPerTx) * DEAL_WEIGHT;
       this.#measure(outcome, txs.length);
       return Object.assign(results, { writes });
     } finally {
@@ -201,11 +202,6 @@ export class ShardedEngine implements Engine {
       if (seat.isLive) seat.send(this.#mustForget ? { kind: "forget" } : { kind: "update", entries });
     this.#untold = emptyWrites();
     this.#mustForget = false;
-  }
-
-  #learnSpeed(micros: number, gas: number): void {
-    if (gas < 100_000 || micros <= 0) return;
-    this.#microsPerGas += (micros / gas - this.#microsPerGas) * SPEED_WEIGHT;
   }
 
   #measure(outcome: Omit<EpochOutcome, "results" | "writes">, txs: number): void {
@@ -225,4 +221,11 @@ export class ShardedEngine implements Engine {
     const mean = plan.loads.reduce((sum, load) => sum + load, 0) / plan.loads.length;
     if (mean > 0) metrics.imbalance.set(Math.max(...plan.loads) / mean - 1);
   }
+}
+
+/** Time of the plan's transactions one after the other, and of those of the most loaded executor. */
+function expectedMicros({ loads, owners }: Plan, microsPerGas: number): { serial: number; longest: number } {
+  const gas = loads.reduce((sum, load) => sum + load, 0);
+  const serial = gas * microsPerGas + owners.length * RUN_MICROS_PER_TX;
+  return { serial, longest: gas === 0 ? serial : (serial * Math.max(...loads)) / gas };
 }
