@@ -20,7 +20,7 @@ test("a call that pauses and goes on is the same as one that does not", async (t
   const seed = randomInt(2 ** 31);
   t.diagnostic(`seed ${seed}`);
   const engine = await WasmEngine.create();
-  for (let i = 0; i < 400; i++) {
+  for (let i = 0; i < 200; i++) {
     const { env, world, txs } = randomCase(seed, i);
     const call = {
       from: txs[0]?.sender ?? new Uint8Array(20),
