@@ -58,7 +58,7 @@ test("every fourth state test ends in the expected root and logs on the engine",
   assert.deepEqual([...failed], []);
 });
 
-test("every twelfth ends so on the peer too", { skip: state.skip, timeout: 300_000 }, async () => {
+test("every twelfth ends so on the peer too", { skip: state.skip }, async () => {
   const engine = new EthereumjsEngine();
   const run: RunTransaction = (env, tx, world) =>
     engine.executeBatch(env, [tx], world, env.gasLimit).then(([result]) => result);
