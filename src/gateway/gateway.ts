@@ -95,7 +95,10 @@ export class Gateway implements GatewayApi, Service {
     const server = await RpcServer.create(
       { config: options.rpcConfig, port: options.port, wsPort: options.wsPort },
       { ...deps, clock, ingest: intake },
-    );
+    ).catch(async (error: unknown) => {
+      await recovery.close();
+      throw error;
+    });
     const unsubscribe = deps.chain.subscribe({
       confirmed: (hashes) => delay.confirmed(hashes),
       // Sealed is confirmed at the latest: catches what a chain without the earlier event confirms.

@@ -42,11 +42,11 @@ class RecoveryThread {
   constructor(log: Log, background: boolean) {
     this.#log = log;
     this.#worker = startWorker(new URL("./recovery-worker.ts", import.meta.url), { name: "recovery", background });
-    // Idle threads hold no process open.
-    this.#worker.unref();
     this.#worker.on("message", (answer: RecoveryAnswer) => this.#answered(answer));
     this.#worker.on("error", (error) => this.#failed(error));
     this.#worker.on("exit", () => this.#failed(new Error("the recovery thread ended")));
+    // Idle threads hold no process open. Last: a listener for messages takes hold of it again.
+    this.#worker.unref();
   }
 
   get waiting(): number {
@@ -59,6 +59,7 @@ class RecoveryThread {
     slice.signatures.forEach((signature, i) => packSignature(signatures, i, slice.digest(i), signature));
     this.#slices.set(id, slice);
     const request: RecoveryRequest = { id, signatures };
+    this.#worker.ref(); // a question in flight keeps the process alive, an idle thread does not
     this.#worker.postMessage(request, [signatures.buffer]);
   }
 
@@ -72,6 +73,7 @@ class RecoveryThread {
     assert(slice !== undefined, "a recovery thread answers what it was asked");
     assert(senders.length === slice.signatures.length * SENDER_SLOT_BYTES, "there is an answer for each signature");
     this.#slices.delete(id);
+    if (this.#slices.size === 0) this.#worker.unref();
     slice.done(
       slice.signatures.map((_, i) => {
         const at = i * SENDER_SLOT_BYTES;

@@ -47,8 +47,6 @@ class ReplayThread {
   constructor(module: VmModule, log: Log, onFree: () => void) {
     this.#log = log;
     this.#worker = startWorker(new URL("./replay-worker.ts", import.meta.url), { name: "replay", workerData: module });
-    // Idle threads hold no process open.
-    this.#worker.unref();
     this.#worker.on("message", (answer: ReplayAnswer) => {
       this.#finish(answer);
       onFree();
@@ -61,6 +59,8 @@ class ReplayThread {
     };
     this.#worker.on("error", failed);
     this.#worker.on("exit", () => failed(new Error("the replay thread ended")));
+    // Idle threads hold no process open. Last: a listener for messages takes hold of it again.
+    this.#worker.unref();
   }
 
   get isFree(): boolean {

@@ -32,8 +32,6 @@ export type OpenLink = (events: LinkEvents) => ExecutorLink;
 export const openThreadLink: OpenLink = ({ received, lost }) => {
   let isOpen = true;
   const worker: Worker = startWorker(new URL("./executor-thread.ts", import.meta.url), { name: "executor" });
-  // Idle executors hold no process open.
-  worker.unref();
   const end = (cause: Error): void => {
     if (!isOpen) return;
     isOpen = false;

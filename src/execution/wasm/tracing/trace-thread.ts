@@ -83,8 +83,6 @@ export class TraceThread {
       resourceLimits: { maxOldGenerationSizeMb: HEAP_MAX_MB },
     });
     this.#worker = worker;
-    // An idle thread holds no process open.
-    worker.unref();
     worker.on("message", (answer: TraceAnswer) => {
       if (this.#worker === worker) this.#answered(answer);
     });
