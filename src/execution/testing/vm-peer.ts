@@ -1,5 +1,5 @@
 /** Owns the peer of differential tests: whole transactions through `@ethereumjs/vm` on its own Merkle state. */
-import { createBlock } from "@ethereumjs/block";
+import { type Block, createBlock } from "@ethereumjs/block";
 import { type Common, createCustomCommon, Mainnet } from "@ethereumjs/common";
 import { createTxFromRLP } from "@ethereumjs/tx";
 import { Account, Address } from "@ethereumjs/util";
@@ -40,21 +40,7 @@ export class VmPeer {
 
   /** Runs a signed transaction; it is not included when the library refuses it. */
   async run(raw: Uint8Array): Promise<PeerResult> {
-    const env = this.#env;
-    const block = createBlock(
-      {
-        header: {
-          number: env.number,
-          timestamp: env.timestamp,
-          gasLimit: env.gasLimit,
-          baseFeePerGas: env.baseFeePerGasWei,
-          coinbase: new Address(env.coinbase),
-          mixHash: env.prevRandao,
-          difficulty: env.fork === "london" ? bytesToBigInt(env.prevRandao) : 0n,
-        },
-      },
-      { common: this.#common, skipConsensusFormatValidation: true },
-    );
+    const block = peerBlock(this.#env, this.#common);
     try {
       const tx = createTxFromRLP(raw, { common: this.#common });
       const result = await runTx(this.#vm, { tx, block });
@@ -83,4 +69,22 @@ export function logsKey(
   logs: readonly { readonly address: Uint8Array; readonly topics: readonly Uint8Array[]; readonly data: Uint8Array }[],
 ): string {
   return JSON.stringify(logs.map((log) => [log.address, ...log.topics, log.data].map((part) => [...part])));
+}
+
+/** The block of `env` for the library, which takes no part in it but its fields. */
+export function peerBlock(env: BlockEnv, common: Common): Block {
+  return createBlock(
+    {
+      header: {
+        number: env.number,
+        timestamp: env.timestamp,
+        gasLimit: env.gasLimit,
+        baseFeePerGas: env.baseFeePerGasWei,
+        coinbase: new Address(env.coinbase),
+        mixHash: env.prevRandao,
+        difficulty: env.fork === "london" ? bytesToBigInt(env.prevRandao) : 0n,
+      },
+    },
+    { common: common, skipConsensusFormatValidation: true },
+  );
 }

@@ -1,11 +1,11 @@
 /** Owns the peer of tracing tests: a whole transaction through `@ethereumjs/vm`, with each step and each call it reports. */
-import { createBlock } from "@ethereumjs/block";
 import { type Common, createCustomCommon, Mainnet } from "@ethereumjs/common";
 import { createTxFromRLP } from "@ethereumjs/tx";
 import { Account, Address } from "@ethereumjs/util";
 import { createVM, runTx, type VM } from "@ethereumjs/vm";
-import { bytesToBigInt, fromHex, toHex } from "../../../base/bytes.ts";
+import { fromHex, toHex } from "../../../base/bytes.ts";
 import type { BlockEnv } from "../../execution.ts";
+import { peerBlock } from "../../testing/vm-peer.ts";
 import type { World } from "./world.ts";
 
 export type PeerStep = {
@@ -112,20 +112,7 @@ export class StepPeer {
       }
       next?.();
     });
-    const block = createBlock(
-      {
-        header: {
-          number: env.number,
-          timestamp: env.timestamp,
-          gasLimit: env.gasLimit,
-          baseFeePerGas: env.baseFeePerGasWei,
-          coinbase: new Address(env.coinbase),
-          mixHash: env.prevRandao,
-          difficulty: env.fork === "london" ? bytesToBigInt(env.prevRandao) : 0n,
-        },
-      },
-      { common: this.#common, skipConsensusFormatValidation: true },
-    );
+    const block = peerBlock(env, this.#common);
     try {
       await runTx(this.#vm, { tx: createTxFromRLP(raw, { common: this.#common }), block });
     } catch {
