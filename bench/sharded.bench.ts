@@ -13,7 +13,7 @@ import { parseArgs } from "node:util";
 import type { Worker } from "node:worker_threads";
 import { startWorker } from "../src/base/worker.ts";
 import type { BatchResults, Engine } from "../src/execution/execution.ts";
-import { openThreadLink } from "../src/execution/sharded/executor-link.ts";
+import { executorThread } from "../src/execution/sharded/executor-links.ts";
 import { hintOf } from "../src/execution/sharded/hints.ts";
 import { Planner } from "../src/execution/sharded/planner.ts";
 import { ShardedEngine } from "../src/execution/sharded/sharded-engine.ts";
@@ -60,12 +60,12 @@ const gasOf = (results: BatchResults): number =>
 
 const serial = await WasmEngine.create();
 const two = new ShardedEngine(await WasmEngine.create(), {
-  links: [openThreadLink, openThreadLink],
+  links: [executorThread, executorThread],
   shards: 2,
   always: true,
 });
 
-const auto = new ShardedEngine(await WasmEngine.create(), { links: [openThreadLink, openThreadLink], shards: 2 });
+const auto = new ShardedEngine(await WasmEngine.create(), { links: [executorThread, executorThread], shards: 2 });
 
 type Row = {
   readonly profile: string;

@@ -17,7 +17,9 @@ const ROLES =
 const LAYERS: Record<string, number> = {
   base: 0,
   protocol: 1,
-  ...Object.fromEntries(["l1", "da", "log", "store", "execution", "state", "rpc", "snapshot"].map((f) => [f, 2])),
+  ...Object.fromEntries(
+    ["l1", "da", "link", "log", "store", "execution", "state", "rpc", "snapshot"].map((f) => [f, 2]),
+  ),
   ...Object.fromEntries(ROLES.map((f) => [f, 3])),
   node: 4,
   devnet: 5,
@@ -25,7 +27,8 @@ const LAYERS: Record<string, number> = {
 };
 /** Which layer-2 folders may see which others. */
 const SAME_LAYER: Record<string, readonly string[]> = {
-  state: ["execution", "store"],
+  execution: ["link"],
+  state: ["execution", "link", "store"],
   rpc: ["execution", "state", "store"],
   da: ["l1"],
   snapshot: ["store"],

@@ -8,7 +8,7 @@ import type { Log } from "../base/log.ts";
 import type { Metrics } from "../base/metrics.ts";
 import { EthereumjsEngine } from "./ethereumjs-engine.ts";
 import type { Engine } from "./execution.ts";
-import { openProcessLink, openThreadLink } from "./sharded/executor-link.ts";
+import { executorProcess, executorThread } from "./sharded/executor-links.ts";
 import { shardedMetrics } from "./sharded/metrics.ts";
 import { ShardedEngine } from "./sharded/sharded-engine.ts";
 import { WasmEngine } from "./wasm/wasm.ts";
@@ -86,7 +86,7 @@ export async function openEngine(
     });
   }
   return new ShardedEngine(engine, {
-    links: Array.from({ length: executors }, () => (executorsIn === "threads" ? openThreadLink : openProcessLink)),
+    links: Array.from({ length: executors }, () => (executorsIn === "threads" ? executorThread : executorProcess)),
     shards: keyShards,
     log: p.log.child({ role: "executor" }),
     metrics: shardedMetrics(p.metrics.withLabels({ role: "executor" })),

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { randomInt } from "node:crypto";
 import { test } from "node:test";
 import { fromHex, toHex, toHexKey } from "../../base/bytes.ts";
+import type { OpenLink } from "../../link/link.ts";
 import { BlockExecution } from "../block-execution.ts";
 import type { Engine } from "../execution.ts";
 import {
@@ -15,7 +16,7 @@ import {
 } from "../testing/world.ts";
 import { Random } from "../wasm/testing/random-program.ts";
 import { WasmEngine } from "../wasm/wasm.ts";
-import { localLink, type OpenLink, openProcessLink, openThreadLink } from "./executor-link.ts";
+import { executorHere, executorProcess, executorThread } from "./executor-links.ts";
 import { ShardedEngine } from "./sharded-engine.ts";
 import { PROFILES, type Profile, Workload } from "./testing/workloads.ts";
 
@@ -64,10 +65,10 @@ test("I1: blocks of every workload have the serial run's hash and access list, o
   t.diagnostic(`seed ${seed}`);
   const serial = await WasmEngine.create();
   const links: Record<Profile, readonly OpenLink[]> = {
-    M1: [openThreadLink, openThreadLink],
-    B1: [localLink(serial), localLink(serial), localLink(serial)],
-    H1: [openProcessLink, openThreadLink],
-    U1: [openProcessLink, openProcessLink],
+    M1: [executorThread, executorThread],
+    B1: [executorHere(serial), executorHere(serial), executorHere(serial)],
+    H1: [executorProcess, executorThread],
+    U1: [executorProcess, executorProcess],
   };
   for (const profile of PROFILES) {
     const expected = await chainOn(serial, profile, seed);

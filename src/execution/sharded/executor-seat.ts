@@ -4,7 +4,7 @@
  */
 import { performance } from "node:perf_hooks";
 import { toHexKey } from "../../base/bytes.ts";
-import type { ExecutorLink, OpenLink } from "./executor-link.ts";
+import type { Link, OpenLink } from "../../link/link.ts";
 import { decodeFromExecutor, encodeToExecutor, type FromExecutor, type ToExecutor } from "./messages.ts";
 
 /** Accounts and codes an executor is remembered to have been told of. */
@@ -21,7 +21,7 @@ export class ExecutorSeat {
   readonly index: number;
   readonly #open: OpenLink;
   readonly #events: SeatEvents;
-  #link: ExecutorLink | undefined;
+  #link: Link | undefined;
   readonly #toldAccounts = new Set<string>();
   readonly #toldCodes = new Set<string>();
   #isStalled = false;

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { hasCode } from "../../base/error.ts";
-import { FrameReader, frameHeader } from "./frames.ts";
+import { FrameReader, frameHeader } from "../../link/frames.ts";
 import {
   decodeFromExecutor,
   decodeToExecutor,

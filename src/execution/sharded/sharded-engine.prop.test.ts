@@ -3,7 +3,7 @@ import { randomInt } from "node:crypto";
 import { test } from "node:test";
 import { Random, randomCase } from "../wasm/testing/random-program.ts";
 import { WasmEngine } from "../wasm/wasm.ts";
-import { localLink, openThreadLink } from "./executor-link.ts";
+import { executorHere, executorThread } from "./executor-links.ts";
 import { ShardedEngine } from "./sharded-engine.ts";
 import { differenceOf } from "./testing/adversary.ts";
 import { chaosLink } from "./testing/chaos-link.ts";
@@ -18,7 +18,7 @@ test("I1: over links that lose, repeat, delay and cut off, batch after batch com
     const chaos = calm
       ? { losses: 0, repeats: 0, delays: 0, deaths: 0 }
       : { losses: random.pick([0, 10]), repeats: 20, delays: 30, deaths: random.pick([0, 10]) };
-    const links = Array.from({ length: 1 + random.below(16) }, () => chaosLink(localLink(serial), chaos, random));
+    const links = Array.from({ length: 1 + random.below(16) }, () => chaosLink(executorHere(serial), chaos, random));
     const engine = new ShardedEngine(serial, { links, shards: random.pick([1, 3, 8]), always: true, stallMs: 15 });
     // The caches of the executors live on, over worlds that have nothing to do with each other: stale to the last key.
     for (let n = 0; n < 6; n++) {
@@ -42,8 +42,8 @@ test("I1: executors in threads, one of them killed now and then, come out as ser
   const serial = await WasmEngine.create();
   const random = new Random(seed, 0);
   // The second one is killed now and then in the middle of its work, and replaced.
-  const mortal = chaosLink(openThreadLink, { losses: 0, repeats: 10, delays: 10, deaths: 5 }, random);
-  const engine = new ShardedEngine(serial, { links: [openThreadLink, mortal], shards: 2, always: true });
+  const mortal = chaosLink(executorThread, { losses: 0, repeats: 10, delays: 10, deaths: 5 }, random);
+  const engine = new ShardedEngine(serial, { links: [executorThread, mortal], shards: 2, always: true });
   for (let n = 0; n < 40; n++) {
     const c = randomCase(seed, n, 30);
     const expected = serial.execute(c.env, c.txs, c.world, c.env.gasLimit, { bloom: true });

@@ -6,11 +6,11 @@
  */
 import { performance } from "node:perf_hooks";
 import type { Log } from "../../base/log.ts";
+import type { OpenLink } from "../../link/link.ts";
 import { emptyWrites, mergeWrites } from "../../protocol/state-writes.ts";
 import type { BatchResults, BlockEnv, CallInput, CallResult, Engine, StateReader, TxInput } from "../execution.ts";
 import type { WasmEngine } from "../wasm/wasm.ts";
 import { type EpochOutcome, EpochRun, entriesOf } from "./epoch-run.ts";
-import type { OpenLink } from "./executor-link.ts";
 import { ExecutorSeat } from "./executor-seat.ts";
 import { hintOf, type TxHint } from "./hints.ts";
 import type { FromExecutor } from "./messages.ts";

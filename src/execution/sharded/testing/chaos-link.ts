@@ -1,6 +1,7 @@
 /** Owns links that lose, repeat, delay and reorder messages, cut executors off in the middle, and stall. */
+
+import type { OpenLink } from "../../../link/link.ts";
 import type { Random } from "../../wasm/testing/random-program.ts";
-import type { OpenLink } from "../executor-link.ts";
 
 export type Chaos = {
   /** Percent of answers lost, sent twice, late, and after which the executor dies. */

@@ -2,14 +2,14 @@
  * Owns messages on a byte stream: a length of four bytes, little-endian, then the message. What is not a frame within
  * bounds ends the stream.
  */
-import { defineErrors } from "../../base/error.ts";
+import { defineErrors } from "../base/error.ts";
 
-/** Above the largest batch of results: the engine's output region. */
+/** Above the largest message there is, a batch of results: the engine's output region. */
 const FRAME_BYTES_MAX = 128 * 1024 * 1024;
 
 const frameError = defineErrors("Frame", {
   FRAME_TOO_LARGE: {
-    summary: "An executor announced a message beyond all bounds.",
+    summary: "A peer announced a message beyond all bounds.",
     action: "Nothing: its link is closed and it is replaced.",
     retryable: true,
   },
