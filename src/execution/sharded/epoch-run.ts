@@ -17,6 +17,7 @@ import type { ExecutorSeat } from "./executor-seat.ts";
 import type { TxHint } from "./hints.ts";
 import type { FromExecutor, StateEntry } from "./messages.ts";
 import { conflictFingerprint, type Plan, type Planner } from "./planner.ts";
+import type { StageClock } from "./stage-clock.ts";
 
 /** A batch ends at this many transactions or this much expected gas: a few milliseconds of work. */
 const BATCH_TXS_MAX = 128;
@@ -44,6 +45,7 @@ export type EpochRunInput = {
   readonly seats: readonly ExecutorSeat[];
   /** Numbers batches over all epochs. */
   readonly nextBatch: () => number;
+  readonly clock?: StageClock | undefined;
 };
 
 export type EpochOutcome = {
@@ -118,11 +120,13 @@ export class EpochRun {
     }
     this.#pump();
     await this.#done.promise;
+    this.#p.clock?.enter("settle");
     const results = this.#epoch.results();
     for (const [i, result] of results.entries())
       if (result.included) this.#p.planner.observe(this.#p.hints[i] as TxHint, result.gasUsed);
     const writes = this.#epoch.net();
     this.#tellExecutors(writes);
+    this.#p.clock?.enter("idle");
     return {
       results,
       writes,
@@ -136,9 +140,12 @@ export class EpochRun {
   /** A message of the executor at `seat`. */
   received(seat: number, message: FromExecutor): void {
     if (this.#isOver || message.epoch !== this.#p.id) return;
+    const { clock } = this.#p;
     try {
+      const left = clock?.enter(message.kind === "need" ? "answer" : "take");
       if (message.kind === "need") this.#answer(seat, message.batch, message.keys);
       else this.#take(seat, message);
+      if (left !== undefined) clock?.enter(left);
       this.#schedulePump();
     } catch (error) {
       this.#fail(error);
@@ -234,11 +241,15 @@ export class EpochRun {
 
   #pump(): void {
     if (this.#isOver) return;
+    const { clock } = this.#p;
     try {
       const epoch = this.#epoch;
       const before = epoch.watermark;
+      clock?.enter("validate");
       epoch.advance();
+      clock?.enter("deal");
       this.#deal();
+      clock?.enter("exact");
       const sliceEndMs = performance.now() + EXACT_SLICE_MS;
       while (!epoch.isDone && this.#pending[epoch.watermark] === 0) {
         this.#runExactly();
@@ -253,7 +264,9 @@ export class EpochRun {
         this.#done.resolve();
         return;
       }
+      clock?.enter("deal");
       this.#deal();
+      clock?.enter("idle");
       if (epoch.watermark !== before || this.#timer === undefined) this.#armStallTimer();
     } catch (error) {
       this.#fail(error);

@@ -16,6 +16,7 @@ import { hintOf, type TxHint } from "./hints.ts";
 import type { FromExecutor } from "./messages.ts";
 import type { ShardedMetrics } from "./metrics.ts";
 import { type Plan, Planner } from "./planner.ts";
+import type { StageClock } from "./stage-clock.ts";
 
 /** What dealing out costs per transaction (codec, validation, waiting, running again) until it was measured. */
 const DEAL_MICROS_PER_TX = 14;
@@ -42,6 +43,8 @@ export type ShardedOptions = {
   /** Deal out whatever it costs: for tests. */
   readonly always?: boolean;
   readonly stallMs?: number;
+  /** Accounts for the time of epochs that are dealt out: for benches. */
+  readonly clock?: StageClock;
 };
 
 export class ShardedEngine implements Engine {
@@ -94,6 +97,7 @@ export class ShardedEngine implements Engine {
     gasAvailable: number,
   ): Promise<BatchResults> {
     if (this.#run !== undefined || txs.length < 2) return this.#runInPlace(env, txs, state, gasAvailable, undefined);
+    this.#options.clock?.enter("plan");
     const hints = txs.map(hintOf);
     const plan = this.#planner.plan(hints, this.#seats.length, gasAvailable);
     if (!this.#isWorthIt(plan)) return this.#runInPlace(env, txs, state, gasAvailable, hints);
@@ -180,6 +184,7 @@ export class ShardedEngine implements Engine {
       plan,
       seats: this.#seats,
       nextBatch: () => ++this.#batches,
+      clock: this.#options.clock,
     });
     this.#run = run;
     try {
