@@ -2,7 +2,8 @@
  * Owns the building of one block out of its parent, its L1 attributes and its transactions: by the sequencer in several
  * batches, by the verifier in one go. Pure but for the engine and the state it reads: the same inputs give the same hash,
  * however they are cut into batches.
- * Invariant: what is readable between two calls (writes, receipts, gas) is the exact effect of the transactions so far.
+ * Invariant: what is readable between two calls is the exact effect of a whole number of batches: those so far, and
+ * in `confirmed` those that were there at the last `confirm`.
  * Broken attributes are bugs of the caller (assertions): sequencer and derivation check them before.
  * @see docs/decisions/0002-chain-and-derivation.md
  */
@@ -70,6 +71,15 @@ export type FinishedBlock<P> = {
   readonly accessList: Uint8Array | undefined;
 };
 
+/** A block in the making as far as it is confirmed. It only grows, by confirmations. */
+export type ConfirmedPart = {
+  /** Deposits first; the others beside them have the same places. */
+  readonly transactions: readonly Uint8Array[];
+  readonly senders: readonly Uint8Array[];
+  readonly receipts: readonly Receipt[];
+  readonly state: StateReader;
+};
+
 /** Follows the execution of a block beside it: a second engine that checks the first. */
 export type ExecutionObserver = {
   /** What the engine reads through instead of the block's `state`; the same values. */
@@ -93,10 +103,12 @@ export type BlockInput = {
 export class BlockExecution {
   readonly env: BlockEnv;
   readonly attributes: BlockAttributes;
+  readonly confirmed: ConfirmedPart;
   readonly #parent: ParentBlock;
   readonly #engine: Engine;
   readonly #l1Fee: L1FeeParameters;
-  readonly #writes = emptyWrites();
+  /** Effects since the last confirmation, and those before. */
+  readonly #layers: [StateWrites, StateWrites] = [emptyWrites(), emptyWrites()];
   readonly #state: OverlayReader;
   readonly #observer: ExecutionObserver | undefined;
   /** What the engine reads: `#state`, through the observer when there is one. */
@@ -105,6 +117,9 @@ export class BlockExecution {
   readonly #senders: Uint8Array[] = [];
   readonly #receipts: Receipt[] = [];
   readonly #encodedReceipts: Uint8Array[] = [];
+  readonly #confirmedTransactions: Uint8Array[] = [];
+  readonly #confirmedSenders: Uint8Array[] = [];
+  readonly #confirmedReceipts: Receipt[] = [];
   readonly #bloom = new Uint8Array(BLOOM_BYTES);
   readonly #accessList: AccessListBuilder | undefined;
   /** What the list is made of when the block is finished: not while transactions wait to be confirmed. */
@@ -121,9 +136,15 @@ export class BlockExecution {
     this.#engine = p.engine;
     this.#l1Fee = l1FeeParametersOf(origin, systemConfig);
     this.#accessList = p.withAccessList === true ? new AccessListBuilder() : undefined;
-    this.#state = new OverlayReader(p.state, this.#writes);
+    this.#state = new OverlayReader(p.state, this.#layers);
     this.#observer = p.observer;
-    this.#engineState = p.observer === undefined ? this.#state : new OverlayReader(p.observer.reads, this.#writes);
+    this.#engineState = p.observer === undefined ? this.#state : new OverlayReader(p.observer.reads, this.#layers);
+    this.confirmed = {
+      transactions: this.#confirmedTransactions,
+      senders: this.#confirmedSenders,
+      receipts: this.#confirmedReceipts,
+      state: new OverlayReader(p.state, [this.#layers[1]]),
+    };
     this.env = {
       chainId: chain.chainId,
       number: parent.header.number + 1,
@@ -149,7 +170,7 @@ export class BlockExecution {
     const parents = { parentBeaconBlockRoot, parentHash: p.parent.hash };
     await runSystemCalls(p.engine, execution.env, execution.#engineState, parents, (result) => {
       if (execution.#accessList !== undefined) execution.#recordSystemCall(execution.#accessList, result);
-      mergeWrites(execution.#writes, result.writes);
+      mergeWrites(execution.#layers[0], result.writes);
     });
     const { attributes } = p;
     const deposits = [
@@ -178,28 +199,35 @@ export class BlockExecution {
     return this.env.gasLimit - this.#gasUsed;
   }
 
-  /** Of all transactions so far, deposits first. */
-  get receipts(): readonly Receipt[] {
-    return this.#receipts;
+  /** Moves what was executed so far into `confirmed`. */
+  confirm(): void {
+    assert(!this.#busy, "a batch is confirmed when it is executed");
+    const [fresh, confirmed] = this.#layers;
+    mergeWrites(confirmed, fresh);
+    this.#layers[0] = emptyWrites();
+    for (let i = this.#confirmedReceipts.length; i < this.#receipts.length; i++) {
+      this.#confirmedTransactions.push(this.#transactions[i] as Uint8Array);
+      this.#confirmedSenders.push(this.#senders[i] as Uint8Array);
+      this.#confirmedReceipts.push(this.#receipts[i] as Receipt);
+    }
   }
 
-  /** Canonical bytes of all transactions so far. */
-  get transactions(): readonly Uint8Array[] {
-    return this.#transactions;
+  /** Finishing confirms nothing: a check of the whole block may come first. */
+  #allWrites(): StateWrites {
+    const [fresh, confirmed] = this.#layers;
+    if (confirmed.accounts.size === 0) return fresh;
+    if (fresh.accounts.size === 0) return confirmed;
+    const all = emptyWrites();
+    mergeWrites(all, confirmed);
+    mergeWrites(all, fresh);
+    return all;
   }
 
-  get senders(): readonly Uint8Array[] {
-    return this.#senders;
-  }
-
-  /** All effects so far; it grows with every batch. */
-  get writes(): StateWrites {
-    return this.#writes;
-  }
-
-  /** The state as of the last transaction; it moves with every batch. */
-  get state(): StateReader {
-    return this.#state;
+  /** A first batch is taken as it is: merged, its effects would be copied twice. */
+  #addWrites(writes: StateWrites): void {
+    const [fresh] = this.#layers;
+    if (fresh.accounts.size === 0 && fresh.codes.size === 0) this.#layers[0] = writes;
+    else mergeWrites(fresh, writes);
   }
 
   /** Runs the next transactions in order; those that are invalid here and now are skipped and named. */
@@ -221,7 +249,7 @@ export class BlockExecution {
     assert(results.length === inputs.length, "the engine answers for every transaction");
     this.#observer?.executed(inputs, results);
     // Engines that carry state through a batch know its net effect without a look at each transaction's.
-    if (results.writes !== undefined) mergeWrites(this.#writes, results.writes);
+    if (results.writes !== undefined) this.#addWrites(results.writes);
     const applied = results.map((result, i): AppliedTx => {
       const input = inputs[i] as TxInput;
       if (result.included) return this.#include(input, result, results.writes === undefined);
@@ -249,7 +277,7 @@ export class BlockExecution {
     };
     const bloom = result.bloom ?? logsBloom(receipt.logs);
     if (receipt.logs.length > 0) mergeBloom(this.#bloom, bloom);
-    if (isMergeNeeded) mergeWrites(this.#writes, result.writes);
+    if (isMergeNeeded) mergeWrites(this.#layers[0], result.writes);
     this.#transactions.push(input.raw);
     this.#senders.push(input.sender);
     this.#encodedReceipts.push(encodeReceipt(receipt, bloom));
@@ -289,7 +317,8 @@ export class BlockExecution {
   finish<P extends { readonly stateRoot: Uint8Array }>(prepare: (writes: StateWrites) => P): FinishedBlock<P> {
     assert(!this.#busy && !this.#finished, "a block is finished once, between batches");
     this.#finished = true;
-    const prepared = prepare(this.#writes);
+    const writes = this.#allWrites();
+    const prepared = prepare(writes);
     const { env, attributes } = this;
     const header: Header = {
       parentHash: this.#parent.hash,
@@ -323,7 +352,7 @@ export class BlockExecution {
       sequenceNumber: attributes.sequenceNumber,
     };
     const accessList = this.#encodeAccessList();
-    return { block, receipts: this.#receipts, writes: this.#writes, prepared, accessList };
+    return { block, receipts: this.#receipts, writes, prepared, accessList };
   }
 }
 

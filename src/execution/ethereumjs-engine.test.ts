@@ -38,7 +38,7 @@ async function run(
   const results = await engine.executeBatch(env, inputs, before, gasAvailable);
   const writes = emptyWrites();
   for (const result of results) if (result.included) mergeWrites(writes, result.writes);
-  return { results, writes, before, after: new OverlayReader(before, writes) };
+  return { results, writes, before, after: new OverlayReader(before, [writes]) };
 }
 
 function only(results: readonly TxResult[]): IncludedResult {
@@ -475,7 +475,7 @@ test("a call sees overrides given as an overlay, and can create", async () => {
     account: { nonce: 0n, balanceWei: 40n, codeHash },
     storage: new Map([[`${"00".repeat(31)}01`, bigIntToBytes(2n, 32)]]),
   });
-  const result = await engine.call(testEnv(), call({ to }), new OverlayReader(base, writes));
+  const result = await engine.call(testEnv(), call({ to }), new OverlayReader(base, [writes]));
   assert.equal(bytesToBigInt(result.output), 42n);
 
   const created = await engine.call(testEnv(), call({ data: assemble(0x6001, 0, "MSTORE", 2, 30, "RETURN") }), base);

@@ -26,7 +26,9 @@ export interface ExecutorApi {
   open(context: BlockContext, parent: ParentBlock): Promise<void>;
   /** Runs transactions in order; results in the same order. */
   execute(txs: readonly OrderedTx[]): Promise<readonly TxResult[]>;
-  /** The open block as executed so far. */
+  /** What was executed so far is durable in the order, and checked. */
+  confirm(): void;
+  /** The open block as confirmed so far. */
   pending(): PendingBlock | undefined;
   /** Gas the open block can still take. */
   gasLeft(): number;

@@ -67,11 +67,12 @@ export class Executor implements ExecutorApi {
       env: execution.env,
       parentHash: parent.hash,
       parentBeaconBlockRoot: execution.attributes.origin.parentBeaconBlockRoot,
-      transactions: execution.transactions,
-      senders: execution.senders,
-      receipts: execution.receipts,
-      state: execution.state,
+      ...execution.confirmed,
     };
+  }
+
+  confirm(): void {
+    this.#required().execution.confirm();
   }
 
   gasLeft(): number {

@@ -12,7 +12,9 @@ import { EthereumjsEngine } from "../execution/ethereumjs-engine.ts";
 import type { Engine } from "../execution/execution.ts";
 import { faultyEngine } from "../execution/testing/faulty-engine.ts";
 import { MemoryL1 } from "../l1/memory-l1.ts";
+import type { LogTip } from "../log/log.ts";
 import { MemoryLog } from "../log/memory-log.ts";
+import type { Append } from "../log/record.ts";
 import type { Block } from "../protocol/block.ts";
 import { depositLog } from "../protocol/deposit.ts";
 import type { Genesis } from "../protocol/genesis.ts";
@@ -51,13 +53,23 @@ function transfer(from: number, nonce: number, valueWei = 1n): PooledTransaction
   return { tx, sender: recoverSender(tx) };
 }
 
+/** A log whose appends wait while it is held. */
+class HeldLog extends MemoryLog {
+  held: Promise<void> = Promise.resolve();
+
+  override async append(p: Append): Promise<LogTip> {
+    await this.held;
+    return super.append(p);
+  }
+}
+
 class World {
   readonly l1 = new MemoryL1({ timestamp: Math.floor(systemClock.nowMs() / 1_000) - 60 });
   readonly folder = mkdtempSync(join(tmpdir(), "sheaf-sequencer-"));
   readonly database = Database.open(this.folder);
   chain = new MemoryChainStore();
   state = new MemoryState((n) => this.chain.blockHash(n));
-  readonly orderLog = new MemoryLog("order");
+  readonly orderLog = new HeldLog("order");
   readonly laneLog = new MemoryLog("lane");
   readonly portal = address(0x11);
   readonly genesis: Genesis;
@@ -180,6 +192,42 @@ test("transactions and deposits enter blocks, and a replay of the logs alone giv
   w.state = new MemoryState((n) => w.chain.blockHash(n));
   await w.open();
   assert.deepEqual(hashes(w), before);
+  w.close();
+});
+
+test("what is executed and not durable in the order is not pending yet, and not lost either", async () => {
+  const w = new World();
+  const one = transfer(0, 0);
+  const engine = new EthereumjsEngine();
+  const executed: string[] = [];
+  const executeBatch = engine.executeBatch.bind(engine);
+  engine.executeBatch = async (env, txs, state, gasAvailable) => {
+    const results = await executeBatch(env, txs, state, gasAvailable);
+    for (const { raw } of txs) executed.push(toHex(raw));
+    return results;
+  };
+  const s = await w.open({ engine });
+  await running(s, async () => {
+    await until("the first block", () => w.chain.head >= 1);
+    let release = (): void => undefined;
+    w.orderLog.held = new Promise((resolve) => {
+      release = resolve;
+    });
+    await s.lane.submit([one]);
+    await until("executed", () => executed.includes(toHex(one.tx.raw)));
+    await systemClock.sleep(20);
+    const pending = s.view.pending();
+    assert.ok(!pending?.transactions.some((raw) => bytesEqual(raw, one.tx.raw)));
+    assert.equal((pending?.state ?? w.state.reader()).account(address(0xaa)), undefined);
+    assert.ok(s.lane.get(one.tx.hash) !== undefined, "its hash finds it in the lane");
+    assert.equal(s.lane.nextNonce(one.sender), 1n);
+    release();
+    const isVisible = (): boolean =>
+      w.chain.transaction(one.tx.hash) !== undefined ||
+      s.view.pending()?.transactions.some((raw) => bytesEqual(raw, one.tx.raw)) === true;
+    await until("confirmed", isVisible);
+    assert.equal((s.view.pending()?.state ?? w.state.reader()).account(address(0xaa))?.balanceWei, 1n);
+  });
   w.close();
 });
 

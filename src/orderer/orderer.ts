@@ -39,7 +39,7 @@ export interface SealerDriver extends SealerApi {
   open(context: BlockContext): Promise<void>;
   execute(txs: readonly OrderedTx[], position?: LanePosition): Promise<void>;
   executed(position: LanePosition): void;
-  confirm(): void;
+  confirm(): Promise<void>;
   close(seq: number): Promise<SealedBlock>;
   rewind(seq: number, toBlock: number, reason: string): Promise<void>;
 }
@@ -263,7 +263,7 @@ export class Orderer implements Service, OrdererApi {
       return seq;
     };
     const [seq] = await Promise.all([write(), batch === undefined ? undefined : sealer.execute(batch.txs)]);
-    sealer.confirm();
+    await sealer.confirm();
     this.#openUnlogged = false;
     metrics.cuts.inc();
     metrics.ordered.inc(count);

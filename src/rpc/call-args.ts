@@ -218,7 +218,7 @@ export const stateOverrides: Parser<readonly AccountOverride[]> = {
 /** State with the overrides laid over it. */
 export function overrideState(base: StateReader, overrides: readonly AccountOverride[]): StateReader {
   if (overrides.length === 0) return base;
-  return new OverlayReader(base, overrideWrites(base, overrides));
+  return new OverlayReader(base, [overrideWrites(base, overrides)]);
 }
 
 /** Overrides as effects on top of `base`. */

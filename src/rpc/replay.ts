@@ -61,7 +61,7 @@ export class BlockReplay {
   }
 
   get state(): StateReader {
-    return new OverlayReader(this.#base, this.#writes);
+    return new OverlayReader(this.#base, [this.#writes]);
   }
 
   /** Gas the block has left for the next transaction. */

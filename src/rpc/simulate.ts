@@ -89,7 +89,7 @@ class SimulatedState implements StateReader {
 
   constructor(base: StateReader) {
     this.#base = base;
-    this.#overlay = new OverlayReader(base, this.writes);
+    this.#overlay = new OverlayReader(base, [this.writes]);
   }
 
   account(address: Uint8Array): Account | undefined {

@@ -56,7 +56,8 @@ export class Sealer implements SealerApi {
   /** Transactions of the open block that came from lanes, for a rewind. */
   #openTxs: OrderedTx[] = [];
   #openContext: BlockContext | undefined;
-  #unconfirmed: Uint8Array[] = [];
+  /** What became of executed transactions; lanes and listeners are told when it is confirmed. */
+  #unconfirmed: Settlement[] = [];
   #trimMark: SealPosition | undefined;
 
   constructor(deps: SealerDeps) {
@@ -107,6 +108,7 @@ export class Sealer implements SealerApi {
     }
     if (record.inline.length > 0) await this.execute(record.inline);
     if (record.close) await this.close(seq);
+    else await this.confirm();
   }
 
   async open(context: BlockContext): Promise<void> {
@@ -123,22 +125,18 @@ export class Sealer implements SealerApi {
     if (position !== undefined) this.#executedLanes.set(position.lane, position.seq);
     if (txs.length === 0) return;
     const results = await this.#deps.executor.execute(txs);
-    const settlements: Settlement[] = [];
     for (const [i, tx] of txs.entries()) {
       const result = results[i];
       assert(result !== undefined, "every ordered transaction has a result");
       const hash = keccak256(tx.raw);
       if (result.included) {
-        settlements.push({ hash, included: true });
+        this.#unconfirmed.push({ hash, included: true });
         this.#openTxs.push(tx);
-        this.#unconfirmed.push(hash);
       } else {
-        settlements.push({ hash, included: false, reason: result.reason, tx });
+        this.#unconfirmed.push({ hash, included: false, reason: result.reason, tx });
         this.#deps.metrics.skipped.inc(1, { reason: result.reason });
       }
     }
-    // What is skipped for now must be durable in its lane again before this block is sealed.
-    await Promise.all(this.#lanes.map((lane) => lane.settle(settlements)));
   }
 
   /** The executed lane position becomes known to be `position` (live path: it is written while execution runs). */
@@ -147,22 +145,33 @@ export class Sealer implements SealerApi {
   }
 
   /** What was executed so far is durable in the order. */
-  confirm(): void {
-    if (this.#deps.confirms === "cut") this.#confirm();
+  async confirm(): Promise<void> {
+    if (this.#deps.confirms === "cut") await this.#confirm();
   }
 
-  #confirm(): void {
-    const hashes = this.#unconfirmed;
-    if (hashes.length === 0) return;
+  async #confirm(): Promise<void> {
+    this.#deps.executor.confirm();
+    const hashes = await this.#settle();
+    if (hashes.length > 0) for (const listener of this.#listeners) listener.confirmed?.(hashes);
+  }
+
+  /**
+   * Tells the lanes what became of their transactions; hashes of those included. Not before they are visible in the open
+   * block: until then the lane is where they are found, and what knows the sender's next nonce. What is skipped for now
+   * is durable in its lane again afterwards.
+   */
+  async #settle(): Promise<Uint8Array[]> {
+    const settlements = this.#unconfirmed;
     this.#unconfirmed = [];
-    for (const listener of this.#listeners) listener.confirmed?.(hashes);
+    if (settlements.length > 0) await Promise.all(this.#lanes.map((lane) => lane.settle(settlements)));
+    return settlements.filter((s) => s.included).map((s) => s.hash);
   }
 
   /** Seals the open block; `seq` is the order record that closes it and must be durable. */
   async close(seq: number): Promise<SealedBlock> {
     const startMs = this.#deps.clock.nowMs();
     const { block, receipts, prepared, writes, accessList } = await this.#finish();
-    this.#confirm();
+    await this.#confirm();
     assert(block.header.number === this.#openContext?.number, "the finished block is the open one");
     const position: SealPosition = {
       orderSeq: seq,
@@ -217,7 +226,7 @@ export class Sealer implements SealerApi {
     const { chain, keyshard, database, executor, log } = this.#deps;
     assert(toBlock >= 0 && toBlock <= chain.head, "a rewind goes to a sealed block");
     executor.abandon();
-    this.#unconfirmed = [];
+    await this.#settle();
     const removed: SealedBlock[] = [];
     for (let n = chain.head; n > toBlock; n--) {
       const block = chain.block(n);

@@ -26,8 +26,8 @@ const ABSENT = "absent";
 
 /** The first difference between what two write sets make of `state`; undefined when there is none. */
 export function writesDifference(own: StateWrites, shadow: StateWrites, state: StateReader): Difference | undefined {
-  const mine = new OverlayReader(state, own);
-  const theirs = new OverlayReader(state, shadow);
+  const mine = new OverlayReader(state, [own]);
+  const theirs = new OverlayReader(state, [shadow]);
   const addresses = new Set(own.accounts.keys());
   for (const address of shadow.accounts.keys()) addresses.add(address);
   for (const key of addresses) {
@@ -91,7 +91,7 @@ export function outcomesDifference(
   state: StateReader,
 ): { readonly index: number; readonly difference: Difference } | undefined {
   const written = emptyWrites();
-  const before = new OverlayReader(state, written);
+  const before = new OverlayReader(state, [written]);
   for (const [index, a] of own.entries()) {
     const difference = outcomeDifference(a, shadow[index], before);
     if (difference !== undefined) return { index, difference };

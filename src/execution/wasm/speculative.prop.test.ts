@@ -81,7 +81,7 @@ function runSuspended(engine: WasmEngine, { env, world, txs }: RandomCase, kinds
   let gasLeft = env.gasLimit;
   for (let round = 0; results.length < txs.length; round++) {
     assert.ok(round < 5_000, "every round fetches a key or ends");
-    const part = engine.executePartial(env, txs.slice(results.length), new OverlayReader(reader, written), gasLeft);
+    const part = engine.executePartial(env, txs.slice(results.length), new OverlayReader(reader, [written]), gasLeft);
     for (const result of part.results) if (result.included) gasLeft -= result.gasUsed;
     results.push(...part.results);
     mergeWrites(written, part.results.writes ?? emptyWrites());

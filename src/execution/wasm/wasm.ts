@@ -146,7 +146,7 @@ export class WasmEngine implements SpeculativeEngine {
           records.push(undefined);
         }
       }
-      if (results.length < txs.length) reader = new OverlayReader(state, written);
+      if (results.length < txs.length) reader = new OverlayReader(state, [written]);
     }
     return { results: Object.assign(results, { writes: written ?? emptyWrites() }), records, missing };
   }

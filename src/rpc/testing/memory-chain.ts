@@ -210,10 +210,7 @@ export class MemoryChain implements ChainView, PoolView {
       env: open.env,
       parentHash: (this.store.block(this.store.head) as Block).hash,
       parentBeaconBlockRoot: open.attributes.origin.parentBeaconBlockRoot,
-      transactions: open.transactions,
-      senders: open.senders,
-      receipts: open.receipts,
-      state: open.state,
+      ...open.confirmed,
     };
   }
 
@@ -316,6 +313,7 @@ export class MemoryChain implements ChainView, PoolView {
     });
     const txs: SequencedTx[] = this.#pooled.map(({ tx, sender }) => ({ raw: tx.raw, sender }));
     await this.#open.apply(txs);
+    this.#open.confirm();
     const hashes = this.#pooled.map(({ tx }) => tx.hash);
     this.#emit((listener) => listener.confirmed?.(hashes));
   }
@@ -323,7 +321,9 @@ export class MemoryChain implements ChainView, PoolView {
   /** Adds a transfer of the key `index` to the open block. */
   async advance(index: number, nonce: number): Promise<void> {
     const key = KEYS[index] as (typeof KEYS)[number];
-    await (this.#open as BlockExecution).apply([signed(key, { nonce: BigInt(nonce), to: key.address })]);
+    const open = this.#open as BlockExecution;
+    await open.apply([signed(key, { nonce: BigInt(nonce), to: key.address })]);
+    open.confirm();
   }
 
   /** Seals a block of what the pool holds. Concurrent calls queue up. */

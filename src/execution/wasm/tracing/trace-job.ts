@@ -39,7 +39,7 @@ export function runTraceJob(engine: WasmEngine, job: TraceJob): string {
   const base = new RecordedReader(job.state);
   if (subject.kind === "call") return JSON.stringify(traceCall(context, subject.call, base));
   const writes = emptyWrites();
-  const state = new OverlayReader(base, writes);
+  const state = new OverlayReader(base, [writes]);
   let { gasAvailable, firstLogIndex } = subject;
   const parts: string[] = [];
   for (const tx of subject.txs) {
