@@ -18,7 +18,7 @@ import type { JetStream } from "../src/log/jetstream.ts";
 import { JetStreamLog } from "../src/log/jetstream-log.ts";
 import type { AppendLog } from "../src/log/log.ts";
 import { LogWriter } from "../src/log/log-writer.ts";
-import { NatsCluster, natsMissing } from "../src/log/testing/nats-cluster.ts";
+import { NatsCluster, natsMissing } from "../src/log/nats-cluster.ts";
 import { latencyOf, spread } from "./lib/statistics.ts";
 
 const { values } = parseArgs({

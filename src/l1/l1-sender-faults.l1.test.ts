@@ -6,13 +6,13 @@ import { silentLog } from "../base/log.ts";
 import { Metrics } from "../base/metrics.ts";
 import { Anvil, type AnvilOptions } from "./anvil.ts";
 import { joinL1 } from "./connect-l1.ts";
+import { FaultProxy } from "./fault-proxy.ts";
 import { JsonRpcClient, readList, readObject } from "./json-rpc.ts";
 import { proveBlob } from "./kzg.ts";
 import { L1Sender, type L1SenderOptions, SENDER_DEFAULTS } from "./l1-sender.ts";
 import { localSigner } from "./l1-signer.ts";
 import { senderMetrics } from "./metrics.ts";
 import type { SendRequest } from "./sender.ts";
-import { FaultProxy } from "./testing/fault-proxy.ts";
 import { keyOf, sweepPool, until } from "./testing/settlement.ts";
 
 const ACCOUNT = 3;

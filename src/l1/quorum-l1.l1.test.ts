@@ -10,11 +10,11 @@ import { silentLog } from "../base/log.ts";
 import { Metrics } from "../base/metrics.ts";
 import { Anvil } from "./anvil.ts";
 import { joinL1, type L1Connection } from "./connect-l1.ts";
+import { FaultProxy, type Faults } from "./fault-proxy.ts";
 import { JsonRpcClient } from "./json-rpc.ts";
 import type { L1Log } from "./l1.ts";
 import { L1Tracker } from "./l1-tracker.ts";
 import { RpcL1 } from "./rpc-l1.ts";
-import { FaultProxy, type Faults } from "./testing/fault-proxy.ts";
 import { allowPoster, type Settlement, startSettlement, until } from "./testing/settlement.ts";
 
 type Rig = {

@@ -6,8 +6,8 @@ import { silentLog } from "../base/log.ts";
 import type { JetStream } from "./jetstream.ts";
 import { JetStreamLog, type JetStreamLogOptions } from "./jetstream-log.ts";
 import type { AppendLog, LogTip } from "./log.ts";
+import { NatsCluster, natsMissing } from "./nats-cluster.ts";
 import { recordsBehind } from "./record-reader.ts";
-import { NatsCluster, natsMissing } from "./testing/nats-cluster.ts";
 import { NatsProxy } from "./testing/nats-proxy.ts";
 
 const skip = natsMissing();

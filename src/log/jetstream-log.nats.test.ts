@@ -5,10 +5,10 @@ import { silentLog } from "../base/log.ts";
 import type { JetStream } from "./jetstream.ts";
 import { JetStreamLog, type JetStreamLogOptions } from "./jetstream-log.ts";
 import { encodeParts, FRAME_ID_SIZE_BYTES } from "./jetstream-part.ts";
+import { NatsCluster, natsMissing } from "./nats-cluster.ts";
 import { tipAfter } from "./record.ts";
 import { testLogConformance } from "./testing/conformance.ts";
 import { testLogFaults } from "./testing/fault-conformance.ts";
-import { NatsCluster, natsMissing } from "./testing/nats-cluster.ts";
 
 const skip = natsMissing();
 const OPTIONS: JetStreamLogOptions = { replicas: 3, log: silentLog, clock: systemClock };

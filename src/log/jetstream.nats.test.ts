@@ -9,7 +9,7 @@ import { readConfig } from "../base/config.ts";
 import { hasCode } from "../base/error.ts";
 import { jetStreamSettings, logConfig } from "./config.ts";
 import type { JetStreamSettings } from "./jetstream.ts";
-import { NatsCluster, natsMissing } from "./testing/nats-cluster.ts";
+import { NatsCluster, natsMissing } from "./nats-cluster.ts";
 
 const skip = natsMissing();
 const opensslMissing = (): string | false => {

@@ -8,8 +8,8 @@ import { FileLog } from "./file-log.ts";
 import type { JetStream } from "./jetstream.ts";
 import { JetStreamLog } from "./jetstream-log.ts";
 import { MemoryLog } from "./memory-log.ts";
+import { NatsCluster, natsMissing } from "./nats-cluster.ts";
 import { testLeaseProperties } from "./testing/lease-properties.ts";
-import { NatsCluster, natsMissing } from "./testing/nats-cluster.ts";
 
 /** A few turns of the event loop: what was started may come as far as it can. */
 const turns = async (count: number): Promise<void> => {

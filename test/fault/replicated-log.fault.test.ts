@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import type { Hash } from "viem";
 import { systemClock } from "../../src/base/clock.ts";
-import { NatsCluster, natsMissing } from "../../src/log/testing/nats-cluster.ts";
+import { NatsCluster, natsMissing } from "../../src/log/nats-cluster.ts";
 import { clientsOf, NetworkProcess, until } from "../e2e/fixture.ts";
 
 test("a cluster on replicated logs loses nothing with a log server, nor with its own disk", {

@@ -7,9 +7,9 @@
  * so that only another endpoint can tell. With a spike of the blob fee headers are changed the same way.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { bigIntToMinimalBytes, fromHex, toHex } from "../../base/bytes.ts";
-import { keccak256 } from "../../protocol/keccak.ts";
-import { encodeRlp } from "../../protocol/rlp.ts";
+import { bigIntToMinimalBytes, fromHex, toHex } from "../base/bytes.ts";
+import { keccak256 } from "../protocol/keccak.ts";
+import { encodeRlp } from "../protocol/rlp.ts";
 
 export type Faults = {
   /** Every answer comes this much later. */

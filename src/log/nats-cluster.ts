@@ -8,9 +8,9 @@ import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writ
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { systemClock } from "../../base/clock.ts";
-import { silentLog } from "../../base/log.ts";
-import { JetStream, type JetStreamSettings } from "../jetstream.ts";
+import { systemClock } from "../base/clock.ts";
+import { silentLog } from "../base/log.ts";
+import { JetStream, type JetStreamSettings } from "./jetstream.ts";
 
 const START_TIMEOUT_MS = 60_000;
 
