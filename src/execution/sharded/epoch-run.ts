@@ -16,12 +16,22 @@ import { Epoch, type EpochStats } from "./epoch.ts";
 import type { ExecutorSeat } from "./executor-seat.ts";
 import type { TxHint } from "./hints.ts";
 import type { FromExecutor, StateEntry } from "./messages.ts";
-import { conflictFingerprint, type Plan, type Planner } from "./planner.ts";
+import type { Plan, Planner } from "./planner.ts";
 import type { StageClock } from "./stage-clock.ts";
 
-/** A batch ends at this many transactions or this much expected gas: a few milliseconds of work. */
+/**
+ * A batch ends at this many transactions or this much expected time: a few milliseconds, and less towards the end, so
+ * that executors are done together.
+ */
 const BATCH_TXS_MAX = 128;
-const BATCH_GAS_MAX = 6_000_000;
+const BATCH_MICROS_MAX = 4_000;
+const BATCH_MICROS_MIN = 400;
+/** Share of what an executor has left that one batch may take. */
+const BATCH_SHARE = 0.25;
+/** Transactions looked at for a batch: some of them wait for others. */
+const LOOK_AHEAD = 512;
+/** Nothing is taken from an executor that has less than this left. */
+const STEAL_MICROS_MIN = 800;
 /** Batches an executor may have waiting: one to run, one to go on with. */
 const WINDOW = 2;
 const RETRIES_MAX = 2;
@@ -57,6 +67,8 @@ export type EpochOutcome = {
   readonly executorMicros: number;
   /** Executors passed over because they did not answer. */
   readonly stalls: number;
+  /** Transactions that another executor took because it had nothing to do. */
+  readonly stolen: number;
 };
 
 export class EpochRun {
@@ -66,8 +78,12 @@ export class EpochRun {
   /** By seat: transactions to deal out, in order. */
   readonly #queues: number[][];
   readonly #inFlight: number[];
+  /** By seat: expected time of its queue. */
+  readonly #queuedMicros: number[];
   /** By transaction: 1 + the seat that has it or will be dealt it, 0 when nobody. */
   readonly #pending: Int16Array;
+  /** By transaction: it is with the seat that has it, not in its queue. */
+  readonly #isDealt: Uint8Array;
   readonly #retries: Uint8Array;
   readonly #batchSeats = new Map<number, number>();
   readonly #batchIndexes = new Map<number, readonly number[]>();
@@ -81,6 +97,7 @@ export class EpochRun {
   #isOver = false;
   #executorMicros = 0;
   #stalls = 0;
+  #stolen = 0;
 
   constructor(p: EpochRunInput) {
     this.#p = p;
@@ -94,15 +111,13 @@ export class EpochRun {
     });
     this.#plan = p.plan;
     this.#queues = p.seats.map(() => []);
+    this.#queuedMicros = p.seats.map(() => 0);
     this.#inFlight = p.seats.map(() => 0);
     this.#corrections = p.seats.map(() => new Map());
     this.#pending = new Int16Array(count);
+    this.#isDealt = new Uint8Array(count);
     this.#retries = new Uint8Array(count);
-    for (const [index, owner] of this.#plan.owners.entries()) {
-      if (owner < 0) continue;
-      this.#queues[owner]?.push(index);
-      this.#pending[index] = owner + 1;
-    }
+    for (const [index, owner] of this.#plan.owners.entries()) if (owner >= 0) this.#enqueue(owner, index);
     let resolve: () => void = () => undefined;
     let reject: (error: unknown) => void = () => undefined;
     const promise = new Promise<void>((yes, no) => {
@@ -110,6 +125,13 @@ export class EpochRun {
       reject = no;
     });
     this.#done = { resolve, reject, promise };
+  }
+
+  #enqueue(seat: number, index: number): void {
+    this.#queues[seat]?.push(index);
+    this.#queuedMicros[seat] = (this.#queuedMicros[seat] as number) + (this.#plan.micros[index] as number);
+    this.#pending[index] = seat + 1;
+    this.#isDealt[index] = 0;
   }
 
   async run(): Promise<EpochOutcome> {
@@ -123,7 +145,8 @@ export class EpochRun {
     this.#p.clock?.enter("settle");
     const results = this.#epoch.results();
     for (const [i, result] of results.entries())
-      if (result.included) this.#p.planner.observe(this.#p.hints[i] as TxHint, result.gasUsed);
+      if (result.included)
+        this.#p.planner.patterns.observe(this.#p.hints[i] as TxHint, result.gasUsed, this.#epoch.record(i));
     const writes = this.#epoch.net();
     this.#tellExecutors(writes);
     this.#p.clock?.enter("idle");
@@ -134,6 +157,7 @@ export class EpochRun {
       plan: this.#plan,
       executorMicros: this.#executorMicros,
       stalls: this.#stalls,
+      stolen: this.#stolen,
     };
   }
 
@@ -171,8 +195,9 @@ export class EpochRun {
     if (this.#batchSeats.delete(message.batch)) this.#inFlight[seat] = Math.max(0, (this.#inFlight[seat] ?? 0) - 1);
     // Whoever was dealt them is through with them, with or without a result.
     for (const index of this.#batchIndexes.get(message.batch) ?? [])
-      if (this.#pending[index] === seat + 1) this.#pending[index] = 0;
+      if (this.#pending[index] === seat + 1 && this.#isDealt[index] === 1) this.#pending[index] = 0;
     this.#batchIndexes.delete(message.batch);
+    this.#observeTime(seat, message);
     for (const [i, index] of message.indexes.entries()) {
       if (index >= epoch.count) continue;
       const record = message.records[i] as TxRecord;
@@ -187,8 +212,24 @@ export class EpochRun {
       this.#retries[index] = retries + 1;
       // In front: the watermark comes to it first.
       this.#queues[seat]?.unshift(index);
+      this.#queuedMicros[seat] = (this.#queuedMicros[seat] as number) + (this.#plan.micros[index] as number);
       this.#pending[index] = seat + 1;
+      this.#isDealt[index] = 0;
     }
+  }
+
+  /** Tells the planner how long a batch took. */
+  #observeTime(seat: number, { indexes, records, micros }: Extract<FromExecutor, { kind: "done" }>): void {
+    const { hints, planner } = this.#p;
+    const run: TxHint[] = [];
+    const gasUsed: number[] = [];
+    for (const [i, index] of indexes.entries()) {
+      const hint = hints[index];
+      if (hint === undefined) continue;
+      run.push(hint);
+      gasUsed.push((records[i] as TxRecord).gasUsed);
+    }
+    planner.observeTime(seat, run, gasUsed, micros);
   }
 
   #answer(seat: number, batch: number, keys: readonly MissingKey[]): void {
@@ -279,8 +320,7 @@ export class EpochRun {
     const epoch = this.#epoch;
     const from = epoch.watermark;
     const { conflict } = epoch;
-    if (conflict?.slot !== undefined)
-      this.#learn(from, conflict.address, conflict.slot, this.#plan.owners[from] as number);
+    if (conflict !== undefined) this.#learn(from, conflict.address, conflict.slot, this.#plan.owners[from] as number);
     const { to: end } = epoch.exactRange(EXACT_TXS_MAX);
     let to = from;
     for (let gas = 0; to < end && this.#pending[to] === 0 && gas <= EXACT_GAS_MAX; to++) {
@@ -294,11 +334,11 @@ export class EpochRun {
     epoch.deliverExact(records);
   }
 
-  #learn(index: number, address: string, slot: string, seat: number): void {
+  #learn(index: number, address: string, slot: string | undefined, seat: number): void {
     const { hints, planner } = this.#p;
-    const writer = this.#epoch.slotWriter(address, slot, index);
-    planner.learnConflict(hints[index] as TxHint, hints[writer], conflictFingerprint(address, slot));
-    this.#corrections[seat]?.set(address + slot, { address, slot });
+    const writer = slot === undefined ? -1 : this.#epoch.slotWriter(address, slot, index);
+    planner.patterns.learnConflict(hints[index] as TxHint, hints[writer], address, slot);
+    if (slot !== undefined) this.#corrections[seat]?.set(address + slot, { address, slot });
   }
 
   #repair(record: TxRecord): void {
@@ -314,7 +354,51 @@ export class EpochRun {
 
   #deal(): void {
     for (const seat of this.#p.seats)
-      while (seat.isLive && (this.#inFlight[seat.index] as number) < WINDOW && this.#dealBatch(seat));
+      while (seat.isLive && (this.#inFlight[seat.index] as number) < WINDOW)
+        if (!this.#dealBatch(seat) && !this.#steal(seat)) break;
+  }
+
+  /**
+   * Gives an executor that has nothing to do half of what the one with most left would do last, so far as it waits for
+   * nobody there.
+   */
+  #steal(thief: ExecutorSeat): boolean {
+    if ((this.#inFlight[thief.index] as number) > 0 || (this.#queues[thief.index] as number[]).length > 0) return false;
+    let victim = -1;
+    let most = STEAL_MICROS_MIN;
+    for (const [seat, micros] of this.#queuedMicros.entries()) {
+      if (seat === thief.index || micros <= most) continue;
+      victim = seat;
+      most = micros;
+    }
+    if (victim < 0) return false;
+    const queue = this.#queues[victim] as number[];
+    const taken: number[] = [];
+    let micros = 0;
+    for (let at = queue.length - 1; at >= 0 && queue.length - at <= LOOK_AHEAD && micros < most / 2; at--) {
+      const index = queue[at] as number;
+      if (!this.#isReady(index, thief.index)) continue;
+      queue.splice(at, 1);
+      taken.push(index);
+      micros += this.#plan.micros[index] as number;
+    }
+    if (taken.length === 0) return false;
+    this.#queuedMicros[victim] = most - micros;
+    for (const index of taken.toReversed()) this.#enqueue(thief.index, index);
+    this.#stolen += taken.length;
+    return true;
+  }
+
+  /** Is there what the transaction waits for, or is it on its way to the same executor? */
+  #isReady(index: number, seat: number): boolean {
+    for (const before of this.#plan.before(index))
+      if (
+        !this.#epoch.isInstalled(before) &&
+        before >= this.#epoch.watermark &&
+        (this.#pending[before] !== seat + 1 || this.#isDealt[before] === 0)
+      )
+        return false;
+    return true;
   }
 
   /** Sends the next batch; false when there is none. */
@@ -322,20 +406,33 @@ export class EpochRun {
     const epoch = this.#epoch;
     const { id, txs, hints } = this.#p;
     const queue = this.#queues[seat.index] as number[];
+    const queued = this.#queuedMicros[seat.index] as number;
+    const microsMax = Math.min(BATCH_MICROS_MAX, Math.max(BATCH_MICROS_MIN, queued * BATCH_SHARE));
     const indexes: number[] = [];
-    let taken = 0;
-    let gas = 0;
-    while (taken < queue.length && indexes.length < BATCH_TXS_MAX && gas < BATCH_GAS_MAX) {
-      const index = queue[taken++] as number;
-      if (index < epoch.watermark || epoch.isInstalled(index)) this.#pending[index] = 0;
+    /** What stays in the queue of what was looked at. */
+    const held: number[] = [];
+    let looked = 0;
+    let micros = 0;
+    let left = queued;
+    while (looked < queue.length && looked < LOOK_AHEAD && indexes.length < BATCH_TXS_MAX && micros < microsMax) {
+      const index = queue[looked++] as number;
+      const expected = this.#plan.micros[index] as number;
       // What the block has no gas left for is refused at the watermark, not run.
-      else if ((hints[index]?.gasLimit ?? 0) > epoch.gasLeft) this.#pending[index] = 0;
-      else {
+      const isDone =
+        index < epoch.watermark || epoch.isInstalled(index) || (hints[index]?.gasLimit ?? 0) > epoch.gasLeft;
+      if (isDone) this.#pending[index] = 0;
+      else if (!this.#isReady(index, seat.index)) {
+        held.push(index);
+        continue;
+      } else {
         indexes.push(index);
-        gas += this.#plan.gas[index] as number;
+        this.#isDealt[index] = 1;
+        micros += expected;
       }
+      left -= expected;
     }
-    queue.splice(0, taken);
+    queue.splice(0, looked, ...held);
+    this.#queuedMicros[seat.index] = queue.length === 0 ? 0 : left;
     if (indexes.length === 0) return false;
     const first = indexes[0] as number;
     const entries: StateEntry[] = [];
@@ -395,13 +492,14 @@ export class EpochRun {
   #passOver(seat: number): void {
     const others = this.#p.seats.filter((s) => s.isLive && s.index !== seat);
     this.#queues[seat] = [];
+    this.#queuedMicros[seat] = 0;
     this.#inFlight[seat] = 0;
     let next = 0;
     for (let index = this.#epoch.watermark; index < this.#epoch.count; index++) {
       if (this.#pending[index] !== seat + 1) continue;
       const other = others[next++ % Math.max(1, others.length)];
-      this.#pending[index] = other === undefined ? 0 : other.index + 1;
-      if (other !== undefined) this.#queues[other.index]?.push(index);
+      this.#pending[index] = 0;
+      if (other !== undefined) this.#enqueue(other.index, index);
     }
   }
 

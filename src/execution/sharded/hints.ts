@@ -15,6 +15,12 @@ export type TxHint = {
   readonly target: number;
   /** Fingerprints of the sender and of the first words that look like addresses, each within the target. */
   readonly keys: readonly number[];
+  /** Fingerprints of those words by themselves, as {@link fingerprint} gives them for the addresses they name. */
+  readonly words: readonly number[];
+  /** Undefined when it cannot be read, has none (a deposit), or is beyond 2^53. */
+  readonly nonce: number | undefined;
+  /** It sends ether along. */
+  readonly hasValue: boolean;
   /** Fingerprint of the sender. */
   readonly sender: number;
   /** View of the target, for prefetching. */
@@ -22,18 +28,18 @@ export type TxHint = {
 };
 
 /** Words of a call that are looked at. */
-const WORDS_MAX = 3;
+const WORDS_MAX = 6;
 const NO_KEYS: readonly number[] = [];
 
-/** Positions of gas limit, target and data in the list of fields, by type. */
-type Layout = readonly [gas: number, to: number, data: number];
-const LEGACY: Layout = [2, 3, 5];
+/** Positions of gas limit, target, value, data and nonce in the list of fields, by type. */
+type Layout = readonly [gas: number, to: number, value: number, data: number, nonce: number];
+const LEGACY: Layout = [2, 3, 4, 5, 0];
 const LAYOUTS: Readonly<Record<number, Layout>> = {
-  1: [3, 4, 6],
-  2: [4, 5, 7],
-  3: [4, 5, 7],
-  4: [4, 5, 7],
-  [DEPOSIT_TYPE]: [5, 2, 7],
+  1: [3, 4, 5, 6, 1],
+  2: [4, 5, 6, 7, 1],
+  3: [4, 5, 6, 7, 1],
+  4: [4, 5, 6, 7, 1],
+  [DEPOSIT_TYPE]: [5, 2, 4, 7, -1],
 };
 
 /** 32-bit mix of two fingerprints. */
@@ -53,7 +59,17 @@ export function fingerprint(bytes: Uint8Array, from = 0, to: number = bytes.leng
 export function hintOf(tx: TxInput): TxHint {
   const { raw } = tx;
   const sender = fingerprint(tx.sender);
-  const unread: TxHint = { gasLimit: undefined, template: 0, target: 0, keys: NO_KEYS, sender, to: undefined };
+  const unread: TxHint = {
+    gasLimit: undefined,
+    template: 0,
+    target: 0,
+    keys: NO_KEYS,
+    words: NO_KEYS,
+    nonce: undefined,
+    hasValue: false,
+    sender,
+    to: undefined,
+  };
   const first = raw[0] ?? 0;
   const layout = first >= 0xc0 ? LEGACY : LAYOUTS[first];
   if (layout === undefined) return unread;
@@ -63,28 +79,45 @@ export function hintOf(tx: TxInput): TxHint {
   let gas: Item | undefined;
   let target: Item | undefined;
   let data: Item | undefined;
-  for (let field = 0; field <= layout[2]; field++) {
+  let nonce: number | undefined;
+  let hasValue = false;
+  for (let field = 0; field <= layout[3]; field++) {
     const item = header(raw, at);
     if (item === undefined || item.to > list.to) return unread;
     if (field === layout[0]) gas = item;
     else if (field === layout[1]) target = item;
-    else if (field === layout[2]) data = item;
+    else if (field === layout[2]) hasValue = item.to > item.from;
+    else if (field === layout[3]) data = item;
+    else if (field === layout[4]) nonce = integer(raw, item);
     at = item.to;
   }
-  if (gas === undefined || target === undefined || data === undefined || gas.isList || gas.to - gas.from > 6)
-    return unread;
-  let gasLimit = 0;
-  for (let i = gas.from; i < gas.to; i++) gasLimit = gasLimit * 256 + (raw[i] as number);
-  if (target.to - target.from !== 20) return { ...unread, gasLimit };
+  if (gas === undefined || target === undefined || data === undefined) return unread;
+  const gasLimit = integer(raw, gas);
+  if (gasLimit === undefined) return unread;
+  const plain = { ...unread, gasLimit, nonce, hasValue };
+  if (target.to - target.from !== 20) return plain;
   const to = raw.subarray(target.from, target.to);
   const contract = fingerprint(to);
   const size = data.to - data.from;
-  if (size === 0) return { ...unread, gasLimit, target: contract, to };
+  if (size === 0) return { ...plain, target: contract, to };
   const template = mixFingerprints(contract, fingerprint(raw, data.from, data.from + Math.min(4, size)));
   const keys = [mixFingerprints(contract, sender)];
+  const words: number[] = [];
   for (let word = data.from + 4, n = 0; n < WORDS_MAX && word + 32 <= data.to; n++, word += 32)
-    if (isAddressLike(raw, word)) keys.push(mixFingerprints(contract, fingerprint(raw, word, word + 32)));
-  return { gasLimit, template, target: contract, keys, sender, to };
+    if (isAddressLike(raw, word)) {
+      const print = fingerprint(raw, word, word + 32);
+      words.push(print);
+      keys.push(mixFingerprints(contract, print));
+    }
+  return { gasLimit, template, target: contract, keys, words, nonce, hasValue, sender, to };
+}
+
+/** Undefined for a list and beyond six bytes. */
+function integer(raw: Uint8Array, { isList, from, to }: Item): number | undefined {
+  if (isList || to - from > 6) return undefined;
+  let value = 0;
+  for (let i = from; i < to; i++) value = value * 256 + (raw[i] as number);
+  return value;
 }
 
 /** Amounts, flags and offsets are no keys: what they have in common means nothing. */

@@ -1,15 +1,30 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Random } from "../wasm/testing/random-program.ts";
+import { WasmEngine } from "../wasm/wasm.ts";
 import { hintOf, type TxHint } from "./hints.ts";
 import { Planner } from "./planner.ts";
-import { Workload } from "./testing/workloads.ts";
+import { type Profile, Workload } from "./testing/workloads.ts";
+
+/** An epoch of a workload with its hints, run serially and observed by `planner`. */
+async function observed(profile: Profile, planner: Planner): Promise<readonly TxHint[]> {
+  const engine = await WasmEngine.create();
+  const c = new Workload(profile, new Random(5, 5), 128).epoch(128, 1_000_000_000);
+  const hints = c.txs.map(hintOf);
+  const { records } = engine.executePartial(c.env, c.txs, c.world, c.gasAvailable);
+  for (const [i, record] of records.entries())
+    planner.patterns.observe(hints[i] as TxHint, record?.gasUsed ?? 0, record);
+  return hints;
+}
 
 const hint = (p: Partial<TxHint>): TxHint => ({
   gasLimit: 100_000,
   template: 1,
   target: 1,
   keys: [],
+  words: [],
+  nonce: 0,
+  hasValue: false,
   sender: 0,
   to: new Uint8Array(20),
   ...p,
@@ -28,7 +43,7 @@ test("a conflict is learned: the next time both run on one executor", () => {
   const planner = new Planner();
   const pair = Array.from({ length: 200 }, (_, i) => hint({ template: 1 + (i % 2), keys: [1_000 + i], sender: i }));
   assert.ok(new Set(planner.plan(pair, 8, 30_000_000).owners).size > 1);
-  planner.learnConflict(pair[0] as TxHint, pair[1], 99);
+  planner.patterns.learnConflict(pair[0] as TxHint, pair[1], "aa".repeat(20), "bb".repeat(32));
   assert.equal(new Set(planner.plan(pair, 8, 30_000_000).owners).size, 1);
 });
 
@@ -49,4 +64,53 @@ test("a glance at a transaction gives its gas limit and target, and at rubbish n
   const random = new Random(4, 4);
   for (let i = 0; i < 2_000; i++)
     hintOf({ raw: random.bytes(random.below(80)), sender: new Uint8Array(20), l1FeeWei: 0n });
+});
+
+test("a key that is rarely touched ties nobody: one conflict of a function leaves its other calls apart", async () => {
+  const planner = new Planner();
+  const hints = await observed("U1", planner);
+  planner.patterns.learnConflict(hints[0] as TxHint, hints[1], "aa".repeat(20), "bb".repeat(32));
+  assert.ok(planner.plan(hints, 2, 1_000_000_000).edges > 100, "at first it may concern all of them");
+  await observed("U1", planner);
+  const { loads, edges } = planner.plan(hints, 2, 1_000_000_000);
+  assert.equal(edges, 0);
+  assert.ok(Math.max(...loads) / Math.min(...loads) < 1.3, loads.join(" "));
+});
+
+test("what only reads holds nobody up", async () => {
+  const planner = new Planner();
+  const hints = await observed("B1", new Planner());
+  const probes = hints.filter(({ words }) => words.length === 5);
+  assert.ok(probes.length > 20);
+  assert.ok(planner.plan(probes, 4, 1_000_000_000).edges > 20);
+  await observed("B1", planner);
+  assert.equal(planner.plan(probes, 4, 1_000_000_000).edges, 0);
+});
+
+test("an executor that becomes three times slower gets a third: imbalance falls below a fifth", () => {
+  const planner = new Planner();
+  const factors = [1, 1, 1, 1];
+  const imbalances: number[] = [];
+  for (let epoch = 0; epoch < 12; epoch++) {
+    if (epoch === 3) factors[2] = 3;
+    const calls = Array.from({ length: 800 }, (_, i) =>
+      hint({ keys: [i % 5 === 0 ? i % 40 : 1_000 + i], sender: i * 7, template: 1 + (i % 3) }),
+    );
+    const plan = planner.plan(calls, 4, 30_000_000);
+    // The functions differ in time per gas, unknown to the planner, and so do the executors.
+    const micros = factors.map((factor, executor) => {
+      const own = calls.filter((_, i) => plan.owners[i] === executor);
+      const took = own.reduce((sum, call) => sum + 3 + 60_000 * 0.01 * call.template * factor, 0);
+      planner.observeTime(
+        executor,
+        own,
+        own.map(() => 60_000),
+        took,
+      );
+      return took;
+    });
+    imbalances.push(Math.max(...micros) / (micros.reduce((sum, x) => sum + x, 0) / 4) - 1);
+  }
+  assert.ok((imbalances[3] as number) > 0.5, `the step is felt: ${imbalances.join(" ")}`);
+  for (const imbalance of imbalances.slice(8)) assert.ok(imbalance < 0.2, imbalances.join(" "));
 });

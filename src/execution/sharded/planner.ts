@@ -1,138 +1,188 @@
 /**
- * Owns the plan of an epoch: which executor runs what, and in which order. Advisory: any plan gives the same bytes; a
- * good one puts a transaction behind its predecessors, so that it runs on their effects, and keeps loads even.
- * The graph is per key: a transaction follows the latest one before it that shares a key. Keys are fingerprints: the
- * called contract with the sender and the first words of the call, and keys that really conflicted before, learned per
- * contract function. Learned keys keep their executor from epoch to epoch (they are pinned, and what shares them moves
- * together) until its load runs ahead. Everything kept is bounded.
+ * Owns the plan of an epoch: which executor runs what, when it may start, and in which order. Advisory: any plan gives
+ * the same bytes; a good one puts a transaction behind its predecessors, so that it runs on their effects, and keeps the
+ * executors' times even.
+ * The graph is per key: a transaction follows the latest writer before it of each key it is expected to touch; readers
+ * hold nobody up. Keys are fingerprints: the called contract with the sender and the first words of the call, and what
+ * was learned of the function called. Transactions are placed in order, each where it would be done first, with times
+ * in microseconds as measured per function and per executor: an executor that has become slow gets less, and what
+ * shares keys moves from it together.
+ * @see docs/decisions/0014-sharded-execution.md
  */
-import { mixFingerprints, type TxHint } from "./hints.ts";
+import { AccessPatterns, type LearnedKeys } from "./access-patterns.ts";
+import type { TxHint } from "./hints.ts";
 
-/** Contract functions remembered, and keys of each. */
-const TEMPLATES_MAX = 20_000;
-const LEARNED_KEYS_MAX = 8;
 /** Homes of learned keys. */
 const HOMES_MAX = 50_000;
-/** A key moves when its executor is ahead of the least loaded one by more than this share of the mean. */
-const IMBALANCE = 0.2;
-/** What is assumed of a function not seen yet. */
-const UNKNOWN_GAS = 60_000;
-const TRANSFER_GAS = 21_000;
-/** Weight of the newest observation. */
-const GAS_WEIGHT = 0.2;
-
-type Template = { gas: number; keys: readonly number[] };
+/** A key moves from its home when that would be done later than another executor by more than this share of the mean. */
+const IMBALANCE = 0.1;
+/** Time until another executor has a result. */
+const HOP_MICROS = 300;
+/** Weight of the newest measurement of an executor's speed. */
+const SLOWNESS_WEIGHT = 0.5;
+/** An executor is taken for at most so many times slower or faster than the serial engine. */
+const SLOWNESS_MAX = 16;
 
 export type Plan = {
   /** Executor of each transaction; -1: none, it waits for the watermark. */
   readonly owners: Int16Array;
-  /** Expected gas of each transaction. */
+  /** Expected gas and, on the serial engine, time of each transaction. */
   readonly gas: Float64Array;
-  /** Predecessors there are, how many of them run on the same executor, and the load of each executor in gas. */
+  readonly micros: Float64Array;
+  /** Predecessors there are, and how many of them run on the same executor. */
   readonly edges: number;
   readonly keptEdges: number;
+  /** Expected time of each executor's transactions on it, and until the last of all is done, waiting included. */
   readonly loads: readonly number[];
+  readonly makespanMicros: number;
+  /** The transactions that one follows. */
+  before(index: number): Int32Array;
+  /** Somebody elsewhere waits for it, directly or not: 1. */
+  readonly isUrgent: Uint8Array;
 };
 
 export class Planner {
-  readonly #templates = new Map<number, Template>();
+  readonly patterns = new AccessPatterns();
   readonly #homes = new Map<number, number>();
+  /** By executor: time over that of the serial engine. */
+  readonly #slowness: number[] = [];
 
-  /** Deals the transactions out over `executors`; those whose gas limit is unknown or above `gasLimitMax` to nobody. */
-  plan(hints: readonly TxHint[], executors: number, gasLimitMax: number): Plan {
-    const owners = new Int16Array(hints.length).fill(-1);
-    const gas = new Float64Array(hints.length);
-    const loads: number[] = Array.from({ length: executors }, () => 0);
-    /** Latest transaction on each key. */
+  /**
+   * Deals the transactions out over `executors`; those whose gas limit is unknown or above `gasLimitMax`, and those that
+   * `isOut` names, to nobody.
+   */
+  plan(
+    hints: readonly TxHint[],
+    executors: number,
+    gasLimitMax: number,
+    isOut: (index: number) => boolean = () => false,
+  ): Plan {
+    const { patterns } = this;
+    const count = hints.length;
+    const owners = new Int16Array(count).fill(-1);
+    const gas = new Float64Array(count);
+    const micros = new Float64Array(count);
+    const finish = new Float64Array(count);
+    const isUrgent = new Uint8Array(count);
+    /** By transaction: where its edges start in `from`. */
+    const firstEdges = new Int32Array(count + 1);
+    const slowness = Array.from({ length: executors }, (_, i) => this.slowness(i));
+    const loads = slowness.map(() => 0);
+    const ready = slowness.map(() => 0);
+    /** Latest writer of each key. */
     const latest = new Map<number, number>();
-    let edges = 0;
+    /** Edges, in order of their later ends. */
+    const from: number[] = [];
+    const to: number[] = [];
+    const learned: LearnedKeys = { keys: [], isWritten: [] };
     let keptEdges = 0;
     let total = 0;
-    for (const [index, hint] of hints.entries()) {
-      if (hint.gasLimit === undefined || hint.gasLimit > gasLimitMax) continue;
-      const expected = this.#gasOf(hint);
+    for (let index = 0; index < count; index++) {
+      firstEdges[index] = from.length;
+      const hint = hints[index] as TxHint;
+      if (hint.gasLimit === undefined || hint.gasLimit > gasLimitMax || isOut(index)) continue;
+      const expected = patterns.gasOf(hint);
+      const time = patterns.microsOf(hint, expected);
       gas[index] = expected;
-      const learned = this.#templates.get(hint.template)?.keys ?? [];
-      let predecessor = -1;
-      for (const key of hint.keys) predecessor = Math.max(predecessor, latest.get(key) ?? -1);
-      for (const key of learned) predecessor = Math.max(predecessor, latest.get(key) ?? -1);
-      let owner: number;
-      if (predecessor >= 0) {
-        owner = owners[predecessor] as number;
-        for (const key of hint.keys) {
-          const before = latest.get(key);
-          if (before === undefined) continue;
-          edges++;
-          if (owners[before] === owner) keptEdges++;
+      micros[index] = time;
+      learned.keys.length = 0;
+      learned.isWritten.length = 0;
+      patterns.addKeys(hint, learned);
+      const firstEdge = from.length;
+      for (const key of hint.keys) addEdge(from, to, latest.get(key), index);
+      for (const key of learned.keys) addEdge(from, to, latest.get(key), index);
+      let home: number | undefined = -1;
+      if (from.length === firstEdge)
+        home = learned.keys.length > 0 ? this.#homes.get(learned.keys[0] as number) : hint.sender % executors;
+      const tolerance = HOP_MICROS + time + (total / executors) * IMBALANCE;
+      let owner = 0;
+      let best = Number.POSITIVE_INFINITY;
+      for (let executor = 0; executor < executors; executor++) {
+        let start = ready[executor] as number;
+        let bonus = executor === home ? tolerance : 0;
+        for (let edge = firstEdge; edge < from.length; edge++) {
+          const before = from[edge] as number;
+          const isHere = owners[before] === executor;
+          start = Math.max(start, (finish[before] as number) + (isHere ? 0 : HOP_MICROS));
+          if (isHere) bonus = tolerance;
         }
-      } else {
-        const least = leastLoaded(loads);
-        const preferred = learned.length > 0 ? this.#homes.get(learned[0] as number) : hint.sender % executors;
-        const slack = (total / executors) * IMBALANCE + expected;
-        const isFine =
-          preferred !== undefined &&
-          preferred < executors &&
-          (loads[preferred] as number) <= (loads[least] as number) + slack;
-        owner = isFine ? preferred : least;
+        const end = start + time * (slowness[executor] as number) - bonus;
+        if (end >= best) continue;
+        best = end;
+        owner = executor;
       }
+      let start = ready[owner] as number;
+      for (let edge = firstEdge; edge < from.length; edge++) {
+        const before = from[edge] as number;
+        if (owners[before] === owner) {
+          keptEdges++;
+          start = Math.max(start, finish[before] as number);
+          continue;
+        }
+        start = Math.max(start, (finish[before] as number) + HOP_MICROS);
+      }
+      const here = time * (slowness[owner] as number);
       owners[index] = owner;
-      loads[owner] = (loads[owner] as number) + expected;
-      total += expected;
-      for (const key of hint.keys) latest.set(key, index);
-      for (const key of learned) {
-        latest.set(key, index);
+      loads[owner] = (loads[owner] as number) + here;
+      // Who waits lets others go first: the time before its start is not lost.
+      ready[owner] = (ready[owner] as number) + here;
+      finish[index] = start + here;
+      total += here;
+      if (patterns.isWriter(hint)) for (const key of hint.keys) latest.set(key, index);
+      for (let i = 0; i < learned.keys.length; i++) {
+        const key = learned.keys[i] as number;
         this.#homes.set(key, owner);
+        if (learned.isWritten[i] === true) latest.set(key, index);
       }
     }
     if (this.#homes.size > HOMES_MAX) this.#homes.clear();
-    return { owners, gas, edges, keptEdges, loads };
-  }
-
-  /** Learns what a transaction used. */
-  observe(hint: TxHint, gasUsed: number): void {
-    if (hint.template === 0) return;
-    const template = this.#template(hint.template);
-    template.gas += (gasUsed - template.gas) * GAS_WEIGHT;
-  }
-
-  /** Learns that two transactions met on a key. */
-  learnConflict(reader: TxHint, writer: TxHint | undefined, key: number): void {
-    for (const hint of [reader, writer]) {
-      if (hint === undefined || hint.template === 0) continue;
-      const template = this.#template(hint.template);
-      if (template.keys.includes(key)) continue;
-      template.keys = [key, ...template.keys.slice(0, LEARNED_KEYS_MAX - 1)];
+    for (let edge = from.length - 1; edge >= 0; edge--) {
+      const [before, after] = [from[edge] as number, to[edge] as number];
+      if (owners[before] !== owners[after] || isUrgent[after] === 1) isUrgent[before] = 1;
     }
+    let makespanMicros = 0;
+    for (const load of loads) makespanMicros = Math.max(makespanMicros, load);
+    for (const end of finish) makespanMicros = Math.max(makespanMicros, end);
+    firstEdges[count] = from.length;
+    const edges = Int32Array.from(from);
+    const before = (index: number): Int32Array =>
+      edges.subarray(firstEdges[index] as number, firstEdges[index + 1] as number);
+    return { owners, gas, micros, edges: from.length, keptEdges, loads, makespanMicros, before, isUrgent };
   }
 
-  #gasOf(hint: TxHint): number {
-    const limit = hint.gasLimit ?? UNKNOWN_GAS;
-    if (hint.template === 0) return Math.min(limit, hint.to === undefined ? UNKNOWN_GAS : TRANSFER_GAS);
-    return Math.min(limit, this.#templates.get(hint.template)?.gas ?? UNKNOWN_GAS);
+  /** Time an executor takes over that of the serial engine. */
+  slowness(executor: number): number {
+    return this.#slowness[executor] ?? 1;
   }
 
-  #template(fingerprint: number): Template {
-    let template = this.#templates.get(fingerprint);
-    if (template === undefined) {
-      if (this.#templates.size >= TEMPLATES_MAX) this.#templates.clear();
-      template = { gas: UNKNOWN_GAS, keys: [] };
-      this.#templates.set(fingerprint, template);
+  /**
+   * Learns how long an executor, or the serial engine in place, took for transactions that used so much gas.
+   * `executor` undefined: in place.
+   */
+  observeTime(
+    executor: number | undefined,
+    hints: readonly TxHint[],
+    gasUsed: readonly number[],
+    micros: number,
+  ): void {
+    let expected = 0;
+    for (const [i, hint] of hints.entries()) expected += this.patterns.microsOf(hint, gasUsed[i] as number);
+    if (expected === 0 || micros <= 0) return;
+    let ratio = micros / expected;
+    if (executor !== undefined) {
+      const before = this.slowness(executor);
+      const after = before * (ratio / before) ** SLOWNESS_WEIGHT;
+      while (this.#slowness.length <= executor) this.#slowness.push(1);
+      this.#slowness[executor] = Math.min(SLOWNESS_MAX, Math.max(1 / SLOWNESS_MAX, after));
+      ratio /= before;
     }
-    return template;
+    this.patterns.observeTime(hints, gasUsed, ratio);
   }
 }
 
-/** Fingerprint of a slot that conflicted. */
-export function conflictFingerprint(address: string, slot: string): number {
-  let a = 0x811c9dc5;
-  for (let i = 0; i < address.length; i++) a = Math.imul(a ^ address.charCodeAt(i), 0x01000193);
-  let b = 0x811c9dc5;
-  for (let i = 0; i < slot.length; i++) b = Math.imul(b ^ slot.charCodeAt(i), 0x01000193);
-  return mixFingerprints(a, b);
-}
-
-function leastLoaded(loads: readonly number[]): number {
-  let least = 0;
-  for (let i = 1; i < loads.length; i++) if ((loads[i] as number) < (loads[least] as number)) least = i;
-  return least;
+function addEdge(from: number[], to: number[], before: number | undefined, index: number): void {
+  // Several keys often lead to one predecessor.
+  if (before === undefined || (to.at(-1) === index && from.at(-1) === before)) return;
+  from.push(before);
+  to.push(index);
 }

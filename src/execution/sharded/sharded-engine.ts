@@ -141,7 +141,7 @@ export class ShardedEngine implements Engine {
       if (!result.included) continue;
       gas += result.gasUsed;
       const hint = hints?.[i];
-      if (hint !== undefined) this.#planner.observe(hint, result.gasUsed);
+      if (hint !== undefined) this.#planner.patterns.observe(hint, result.gasUsed, undefined);
     }
     const micros = (performance.now() - startMs) * 1_000 - txs.length * RUN_MICROS_PER_TX;
     if (gas >= MEASURED_GAS_MIN && micros > 0) {

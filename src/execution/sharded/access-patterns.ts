@@ -1,0 +1,212 @@
+/**
+ * Owns what is remembered of contract functions: the gas they use, how long that takes, and the keys over which their
+ * transactions really met. A key is learned from a conflict and then measured: in how many of the function's
+ * transactions it is touched and written; one that is rare soon counts for nothing, or a single meeting would tie
+ * everything to one executor. A key may be relative: the slot of whatever account the call names.
+ * Advisory throughout, and bounded.
+ */
+import { fromHex } from "../../base/bytes.ts";
+import { ACCOUNT, ACCOUNT_READ_BALANCE, SLOT } from "../wasm/layout.ts";
+import type { TxRecord } from "../wasm/result.ts";
+import { fingerprint, mixFingerprints, type TxHint } from "./hints.ts";
+
+/** Contract functions remembered, and keys of each. */
+const TEMPLATES_MAX = 20_000;
+const LEARNED_KEYS_MAX = 8;
+/** What is assumed of a function not seen yet. */
+const UNKNOWN_GAS = 60_000;
+const TRANSFER_GAS = 21_000;
+const MICROS_PER_GAS = 0.008;
+/** What no transaction escapes: reading it, its sender, its fees. */
+export const RUN_MICROS_PER_TX = 3;
+/** Weight of the newest observation. */
+const GAS_WEIGHT = 0.2;
+const TIME_WEIGHT = 0.3;
+/** A measurement further off than this is taken for this much: the machine was busy with something else. */
+const RATIO_MAX = 4;
+/** Counts are halved when so many runs were seen. */
+const SEEN_MAX = 64;
+/** A key counts when one transaction in so many touches (or writes) it. */
+const RARE = 4;
+/** Takes the place of the slot for an account's balance. */
+const BALANCE = 0x9e3779b9;
+
+type LearnedKey = {
+  /** Fingerprint of the account; 0: any that a word of the call names. */
+  readonly address: number;
+  readonly slot: number;
+  seen: number;
+  touched: number;
+  written: number;
+};
+
+type Template = {
+  gas: number;
+  microsPerGas: number;
+  /** Runs seen, and those of them that stored anything. */
+  seen: number;
+  stored: number;
+  keys: LearnedKey[];
+};
+
+/** The learned keys of one transaction; `isWritten` says of each whether it is likely written. */
+export type LearnedKeys = { readonly keys: number[]; readonly isWritten: boolean[] };
+
+export class AccessPatterns {
+  readonly #templates = new Map<number, Template>();
+  /** Plain transfers and creations. */
+  #transferMicrosPerGas = MICROS_PER_GAS;
+
+  gasOf(hint: TxHint): number {
+    const limit = hint.gasLimit ?? UNKNOWN_GAS;
+    if (hint.template === 0) return Math.min(limit, hint.to === undefined ? UNKNOWN_GAS : TRANSFER_GAS);
+    return Math.min(limit, this.#templates.get(hint.template)?.gas ?? UNKNOWN_GAS);
+  }
+
+  /** Expected time of `gas` of this function where the serial engine runs. */
+  microsOf(hint: TxHint, gas: number): number {
+    return RUN_MICROS_PER_TX + gas * this.#microsPerGas(hint);
+  }
+
+  #microsPerGas(hint: TxHint): number {
+    return this.#templates.get(hint.template)?.microsPerGas ?? this.#transferMicrosPerGas;
+  }
+
+  /** Does it store anything? What only reads holds nobody up. */
+  isWriter(hint: TxHint): boolean {
+    const template = this.#templates.get(hint.template);
+    return template === undefined || template.seen < RARE || template.stored * 2 * RARE >= template.seen;
+  }
+
+  /** Adds the learned keys that count to `to`. */
+  addKeys(hint: TxHint, to: LearnedKeys): void {
+    if (hint.hasValue && hint.target !== 0) {
+      to.keys.push(mixFingerprints(hint.target, BALANCE));
+      to.isWritten.push(true);
+    }
+    const template = this.#templates.get(hint.template);
+    if (template === undefined) return;
+    for (const key of template.keys) {
+      if (key.touched * RARE < key.seen) continue;
+      const isWritten = key.written * RARE >= key.seen;
+      if (key.address !== 0) {
+        to.keys.push(mixFingerprints(key.address, key.slot));
+        to.isWritten.push(isWritten);
+      } else
+        for (const word of hint.words) {
+          to.keys.push(mixFingerprints(word, key.slot));
+          to.isWritten.push(isWritten);
+        }
+    }
+  }
+
+  /** Learns what a transaction used and touched. */
+  observe(hint: TxHint, gasUsed: number, record: TxRecord | undefined): void {
+    if (hint.template === 0) return;
+    const template = this.#template(hint.template);
+    template.gas += (gasUsed - template.gas) * GAS_WEIGHT;
+    if (record === undefined || (template.keys.length === 0 && template.seen > SEEN_MAX / 2)) return;
+    this.#count(template, hint, record);
+  }
+
+  #count(template: Template, hint: TxHint, record: TxRecord): void {
+    const { keys } = template;
+    const touched = keys.map(() => false);
+    const written = keys.map(() => false);
+    let hasStored = false;
+    record.forEachAccount((at, slotsAt, slotCount) => {
+      for (let i = 0, slot = slotsAt; i < slotCount; i++, slot += SLOT.size)
+        if (record.u32(slot + SLOT.written) !== 0) hasStored = true;
+      if (keys.length === 0) return;
+      const address = fingerprint(record.slice(at + ACCOUNT.address, at + ACCOUNT.address + 20));
+      const isNamed = hint.words.includes(address);
+      for (const [k, key] of keys.entries()) {
+        if (key.address === 0 ? !isNamed : key.address !== address) continue;
+        if (key.slot === BALANCE) {
+          const isMoved = !record.sameWord(at + ACCOUNT.balance, at + ACCOUNT.balanceBefore);
+          const isRead = (record.u32(at + ACCOUNT.flags) & ACCOUNT_READ_BALANCE) !== 0;
+          touched[k] ||= isRead;
+          written[k] ||= isMoved;
+          continue;
+        }
+        for (let i = 0, slot = slotsAt; i < slotCount; i++, slot += SLOT.size) {
+          if (fingerprint(record.slice(slot + SLOT.key, slot + SLOT.key + 32)) !== key.slot) continue;
+          touched[k] = true;
+          if (record.u32(slot + SLOT.written) !== 0) written[k] = true;
+        }
+      }
+    });
+    template.seen++;
+    if (hasStored) template.stored++;
+    if (template.seen > SEEN_MAX) {
+      template.seen /= 2;
+      template.stored /= 2;
+    }
+    for (const [k, key] of keys.entries()) {
+      key.seen++;
+      if (touched[k] === true || written[k] === true) key.touched++;
+      if (written[k] === true) key.written++;
+      if (key.seen <= SEEN_MAX) continue;
+      key.seen /= 2;
+      key.touched /= 2;
+      key.written /= 2;
+    }
+  }
+
+  /**
+   * Learns how long transactions took together, in proportion to what was expected of each. `ratio`: the time over the
+   * expected one, on an engine as fast as the serial one.
+   */
+  observeTime(hints: readonly TxHint[], gasUsed: readonly number[], ratio: number): void {
+    if (!(ratio > 0)) return;
+    const bounded = Math.min(RATIO_MAX, Math.max(1 / RATIO_MAX, ratio));
+    const parts = new Map<number, number>();
+    let all = 0;
+    for (const [i, hint] of hints.entries()) {
+      const micros = (gasUsed[i] as number) * this.#microsPerGas(hint);
+      parts.set(hint.template, (parts.get(hint.template) ?? 0) + micros);
+      all += micros;
+    }
+    if (all === 0) return;
+    for (const [key, part] of parts) {
+      const factor = 1 + TIME_WEIGHT * (part / all) * (bounded - 1);
+      const template = this.#templates.get(key);
+      if (template !== undefined) template.microsPerGas *= factor;
+      else if (key === 0) this.#transferMicrosPerGas *= factor;
+    }
+  }
+
+  /** Learns that two transactions met on a slot, or on the balance of an account. Keys are hex. */
+  learnConflict(reader: TxHint, writer: TxHint | undefined, address: string, slot: string | undefined): void {
+    const account = fingerprint(fromHex(address));
+    const place = slot === undefined ? BALANCE : fingerprint(fromHex(slot));
+    for (const [i, hint] of [reader, writer].entries()) {
+      if (hint === undefined || hint.template === 0) continue;
+      const template = this.#template(hint.template);
+      const by = hint.words.includes(account) ? 0 : account;
+      const known = template.keys.find((key) => key.address === by && key.slot === place);
+      if (known !== undefined) {
+        if (i === 1) known.written = Math.max(1, known.written);
+        continue;
+      }
+      const key = { address: by, slot: place, seen: 1, touched: 1, written: i === 1 ? 1 : 0 };
+      // The least used one makes room.
+      if (template.keys.length >= LEARNED_KEYS_MAX) {
+        const share = (k: LearnedKey): number => k.touched / k.seen;
+        template.keys.sort((a, b) => share(b) - share(a));
+        template.keys.pop();
+      }
+      template.keys.push(key);
+    }
+  }
+
+  #template(print: number): Template {
+    let template = this.#templates.get(print);
+    if (template === undefined) {
+      if (this.#templates.size >= TEMPLATES_MAX) this.#templates.clear();
+      template = { gas: UNKNOWN_GAS, microsPerGas: this.#transferMicrosPerGas, seen: 0, stored: 0, keys: [] };
+      this.#templates.set(print, template);
+    }
+    return template;
+  }
+}
