@@ -28,6 +28,8 @@ const BACKLOG_BYTES_MAX = 1024 * 1024 * 1024;
 export type DatabaseOptions = {
   /** Sync to disk behind the commits; default true. False leaves it to the kernel: safe against kill only. */
   readonly durable?: boolean;
+  /** Reads what another thread or process stores, see {@link Database.refresh}; nothing is written. */
+  readonly readOnly?: boolean;
 };
 
 /** The writes of one transaction, by table. */
@@ -90,6 +92,7 @@ export class Database {
       noSubdir: false,
       mapSize: MAP_SIZE_BYTES,
       noSync: options.durable === false,
+      readOnly: options.readOnly === true,
       // A transaction is one explicit batch; batching by event turn would delay and merge them.
       eventTurnBatching: false,
     });
@@ -222,6 +225,11 @@ export class Database {
       this.#backlogBytes -= oldest.sizeBytes;
       for (const [table, memtable] of oldest.tables) table.drop(memtable);
     }
+  }
+
+  /** Makes reads see what others have committed to the environment. */
+  refresh(): void {
+    this.#root.resetReadTxn();
   }
 
   /** Calls `listener` after a transaction was taken back: memory that ran ahead of the tables is reloaded there. */
