@@ -5,7 +5,7 @@
 import { defineErrors } from "../base/error.ts";
 
 /** Above the largest message there is, a batch of results: the engine's output region. */
-const FRAME_BYTES_MAX = 128 * 1024 * 1024;
+export const FRAME_BYTES_MAX = 128 * 1024 * 1024;
 
 const frameError = defineErrors("Frame", {
   FRAME_TOO_LARGE: {
@@ -23,14 +23,17 @@ export function frameHeader(message: Uint8Array): Uint8Array {
 
 /** Cuts a stream into messages, each in a buffer of its own. */
 export class FrameReader {
+  /** Larger frames are refused as soon as they are announced: nothing is set aside for them. */
+  sizeMaxBytes: number;
   readonly #received: (message: Uint8Array) => void;
   readonly #header = new Uint8Array(4);
   #headerLength = 0;
   #message: Uint8Array | undefined;
   #length = 0;
 
-  constructor(received: (message: Uint8Array) => void) {
+  constructor(received: (message: Uint8Array) => void, sizeMaxBytes = FRAME_BYTES_MAX) {
     this.#received = received;
+    this.sizeMaxBytes = sizeMaxBytes;
   }
 
   /** @throws {FrameError} FRAME_TOO_LARGE */
@@ -44,8 +47,12 @@ export class FrameReader {
         at += part;
         if (this.#headerLength < 4) return;
         const size = new DataView(this.#header.buffer).getUint32(0, true);
-        if (size > FRAME_BYTES_MAX) throw frameError("FRAME_TOO_LARGE", `a frame of ${size} bytes`, { size });
+        if (size > this.sizeMaxBytes) throw frameError("FRAME_TOO_LARGE", `a frame of ${size} bytes`, { size });
         this.#headerLength = 0;
+        if (size === 0) {
+          this.#received(new Uint8Array(0));
+          continue;
+        }
         this.#length = 0;
         this.#message = new Uint8Array(size);
       }
