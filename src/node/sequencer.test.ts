@@ -2,9 +2,10 @@ import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { performance } from "node:perf_hooks";
 import { test } from "node:test";
 import { bytesEqual, fromHex, toHex, toHexKey } from "../base/bytes.ts";
-import { systemClock } from "../base/clock.ts";
+import { SteadyClock, systemClock } from "../base/clock.ts";
 import { hasCode } from "../base/error.ts";
 import { silentLog } from "../base/log.ts";
 import { Metrics } from "../base/metrics.ts";
@@ -70,7 +71,7 @@ class World {
   chain = new MemoryChainStore();
   state = new MemoryState((n) => this.chain.blockHash(n));
   readonly orderLog = new HeldLog("order");
-  readonly laneLog = new MemoryLog("lane");
+  readonly laneLog = new HeldLog("lane");
   readonly portal = address(0x11);
   readonly genesis: Genesis;
   readonly genesisOrigin = this.l1.mine({ timestamp: Math.floor(systemClock.nowMs() / 1_000) - 50 });
@@ -112,7 +113,9 @@ class World {
     };
   }
 
-  open(p: Pick<Partial<SequencerDeps>, "lease"> & { engine?: Engine; shadow?: Shadow } = {}): Promise<Sequencer> {
+  open(
+    p: Pick<Partial<SequencerDeps>, "lease" | "clock" | "env"> & { engine?: Engine; shadow?: Shadow } = {},
+  ): Promise<Sequencer> {
     return Sequencer.open({
       genesis: this.genesis,
       genesisOrigin: this.genesisOrigin,
@@ -130,10 +133,10 @@ class World {
         block: (n) => this.safe.blocks.get(n) ?? this.chain.block(n),
       },
       l1Heads: () => ({ safe: 0, finalized: 0 }),
-      env: { SHEAF_CUT_INTERVAL_MS: "10", SHEAF_L1_POLL_MS: "50" },
+      env: { SHEAF_CUT_INTERVAL_MS: "10", SHEAF_L1_POLL_MS: "50", ...p.env },
       log: silentLog,
       metrics: new Metrics().withLabels({ rollup: "t", cluster: "t" }),
-      clock: systemClock,
+      clock: p.clock ?? systemClock,
     });
   }
 
@@ -165,8 +168,11 @@ async function until(what: string, condition: () => boolean): Promise<void> {
 async function running(s: Sequencer, body: () => Promise<void>): Promise<void> {
   const stop = new AbortController();
   const run = s.run(stop.signal);
-  await Promise.race([body(), run.then(() => assert.fail("ended by itself"))]);
-  stop.abort();
+  try {
+    await Promise.race([body(), run.then(() => assert.fail("ended by itself"))]);
+  } finally {
+    stop.abort();
+  }
   await run;
 }
 
@@ -227,6 +233,51 @@ test("what is executed and not durable in the order is not pending yet, and not 
       s.view.pending()?.transactions.some((raw) => bytesEqual(raw, one.tx.raw)) === true;
     await until("confirmed", isVisible);
     assert.equal((s.view.pending()?.state ?? w.state.reader()).account(address(0xaa))?.balanceWei, 1n);
+  });
+  w.close();
+});
+
+test("blocks keep their pace when the system clock jumps", async () => {
+  for (const byMs of [3_600_000, -3_600_000]) {
+    const w = new World();
+    let awayMs = 0;
+    const clock = new SteadyClock(
+      () => systemClock.nowMs() + awayMs,
+      () => performance.now(),
+    );
+    const s = await w.open({ clock });
+    await running(s, async () => {
+      await until("the first block", () => w.chain.head >= 1);
+      awayMs = byMs;
+      const { head } = w.chain;
+      await until("further blocks", () => w.chain.head >= head + 2);
+    });
+    const { timestamp } = (w.chain.block(w.chain.head) as Block).header;
+    assert.ok(Math.abs(timestamp - systemClock.nowMs() / 1_000) < 60, "of the time it was");
+    w.close();
+  }
+});
+
+test("a disk that stalls holds clients back up to a bound, and nothing is lost when it goes on", async () => {
+  const w = new World();
+  const s = await w.open({ env: { SHEAF_POOL_TXS_MAX: "100" } });
+  const txs = Array.from({ length: 110 }, (_, i) => transfer(i % 3, Math.floor(i / 3)));
+  await running(s, async () => {
+    await until("the first block", () => w.chain.head >= 1);
+    let goOn = (): void => undefined;
+    w.laneLog.held = new Promise((resolve) => {
+      goOn = resolve;
+    });
+    let answered = 0;
+    const answers = txs.map((tx) => s.lane.submit([tx]).then(([outcome]) => (answered++, outcome)));
+    await until("the pool is full", () => answered === 10);
+    goOn();
+    const outcomes = await Promise.all(answers);
+    const full = outcomes.filter((o) => o?.accepted === false && o.code === "POOL_FULL");
+    assert.equal(full.length, 10, "beyond the bound clients are told so at once");
+    const accepted = txs.filter((_, i) => outcomes[i]?.accepted === true);
+    assert.equal(accepted.length, 100);
+    await until("sealed", () => accepted.every(({ tx }) => w.chain.transaction(tx.hash) !== undefined));
   });
   w.close();
 });

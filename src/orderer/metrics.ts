@@ -16,6 +16,7 @@ export type OrdererMetrics = {
   readonly originAgeSeconds: GaugeHandle;
   readonly maxDriftSeconds: GaugeHandle;
   readonly l1Reorgs: CounterHandle;
+  readonly clockJumpSeconds: GaugeHandle;
 };
 
 export function ordererMetrics(metrics: Metrics): OrdererMetrics {
@@ -33,6 +34,10 @@ export function ordererMetrics(metrics: Metrics): OrdererMetrics {
     maxDriftSeconds: metrics.gauge(
       "max_sequencer_drift_seconds",
       "How far a block's timestamp may be ahead of its L1 origin.",
+    ),
+    clockJumpSeconds: metrics.gauge(
+      "sheaf_orderer_clock_jump_seconds",
+      "How far the system clock has jumped away from the time blocks are made by; 0: they go together.",
     ),
     l1Reorgs: metrics.counter("sheaf_orderer_l1_reorgs_total", "L1 reorgs that took an origin of ours back."),
   };

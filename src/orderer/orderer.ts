@@ -29,6 +29,7 @@ import { DEPOSIT_TYPE } from "../protocol/transaction-codec.ts";
 import type { SealedBlock, SealerApi } from "../sealer/api.ts";
 import type { OrdererApi, SafeChain } from "./api.ts";
 import { BlockSize } from "./block-size.ts";
+import { ClockJumps } from "./clock-jumps.ts";
 import type { OrdererConfig } from "./config.ts";
 import type { OrdererMetrics } from "./metrics.ts";
 import { OriginFeed } from "./origin-feed.ts";
@@ -67,6 +68,8 @@ export type OrdererDeps = {
 /** L1 clocks further ahead than this are followed (test chains warp time); less is ordinary skew. */
 const L1_AHEAD_TOLERANCE_MS = 60_000;
 const L1_AHEAD_HYSTERESIS_MS = 15_000;
+/** A block this much ahead of the clock is not of an ordinary skew. */
+const AHEAD_SECONDS_MAX = 5;
 
 export class Orderer implements Service, OrdererApi {
   readonly name = "orderer";
@@ -76,6 +79,7 @@ export class Orderer implements Service, OrdererApi {
   readonly #feed: OriginFeed;
   readonly #steps: Loop;
   readonly #polls: Loop;
+  readonly #clockJumps: ClockJumps;
   #waitingFor: string | undefined = "not started";
   /** The open block is closed at once: it only walks to the next origin. */
   #walking = false;
@@ -91,6 +95,7 @@ export class Orderer implements Service, OrdererApi {
     this.#config = config;
     this.#deps = deps;
     this.#writer = deps.writer;
+    this.#clockJumps = new ClockJumps(deps.clock, deps.log);
     const open = deps.sealer.openContext;
     this.#feed = new OriginFeed(
       { l1: deps.l1, ...deps.contracts, confDepth: config.l1ConfDepth },
@@ -145,6 +150,7 @@ export class Orderer implements Service, OrdererApi {
     await this.#feed.poll();
     const head = this.#feed.head;
     if (head === undefined) return;
+    this.#deps.metrics.clockJumpSeconds.set(this.#clockJumps.check(head.timestamp * 1_000) / 1_000);
     const aheadMs = head.timestamp * 1_000 - this.#deps.clock.nowMs();
     if (aheadMs < L1_AHEAD_TOLERANCE_MS) this.#l1AheadMs = 0;
     else if (Math.abs(aheadMs - this.#l1AheadMs) > L1_AHEAD_HYSTERESIS_MS) this.#l1AheadMs = aheadMs;
@@ -181,8 +187,16 @@ export class Orderer implements Service, OrdererApi {
       this.#openSize.reset();
     }
     await this.#cut();
-    this.#waitingFor = undefined;
+    this.#waitingFor = this.#aheadOfTime();
     this.#deps.metrics.heartbeat.set(this.#deps.clock.nowMs() / 1_000);
+  }
+
+  /** Blocks are not younger than their time: what came before had a clock that was ahead. */
+  #aheadOfTime(): string | undefined {
+    const timestamp = this.#deps.sealer.openContext?.timestamp ?? 0;
+    const aheadSeconds = timestamp - this.#nowMs() / 1_000;
+    if (aheadSeconds < AHEAD_SECONDS_MAX + this.#config.blockTimeMs / 1_000) return undefined;
+    return `the chain is ${Math.round(aheadSeconds)} s ahead of the clock: transactions are confirmed, blocks wait for their time`;
   }
 
   /** The next block's context, or undefined while none may be built. */

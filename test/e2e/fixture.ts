@@ -164,6 +164,11 @@ export class NetworkProcess {
     return pid;
   }
 
+  /** Null while it runs. */
+  get exitCode(): number | null {
+    return this.#child?.exitCode ?? null;
+  }
+
   async kill(): Promise<void> {
     await this.#end("SIGKILL");
   }
