@@ -6,6 +6,7 @@ import { type ConfigOf, defineConfig, int, oneOf } from "../base/config.ts";
 import { defineErrors } from "../base/error.ts";
 import type { Log } from "../base/log.ts";
 import type { Metrics } from "../base/metrics.ts";
+import type { OpenLink } from "../link/link.ts";
 import { EthereumjsEngine } from "./ethereumjs-engine.ts";
 import type { Engine } from "./execution.ts";
 import { executorProcess, executorThread } from "./sharded/executor-links.ts";
@@ -74,6 +75,8 @@ export async function openEngine(
     readonly log: Log;
     readonly metrics: Metrics;
     readonly create?: typeof createEngine | undefined;
+    /** Starts executors that read the state themselves; without it they ask for it. */
+    readonly openExecutor?: (where: EngineConfig["executorsIn"]) => OpenLink;
   },
 ): Promise<Engine> {
   const { executors, executorsIn, keyShards } = config;
@@ -85,8 +88,10 @@ export async function openEngine(
       executors,
     });
   }
+  const link = p.openExecutor?.(executorsIn) ?? (executorsIn === "threads" ? executorThread : executorProcess);
   return new ShardedEngine(engine, {
-    links: Array.from({ length: executors }, () => (executorsIn === "threads" ? executorThread : executorProcess)),
+    links: Array.from({ length: executors }, () => link),
+    areReading: p.openExecutor !== undefined,
     shards: keyShards,
     log: p.log.child({ role: "executor" }),
     metrics: shardedMetrics(p.metrics.withLabels({ role: "executor" })),

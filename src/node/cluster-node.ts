@@ -19,6 +19,7 @@ import { BlobArchive } from "../da/blob-archive.ts";
 import { BlobSources } from "../da/blob-sources.ts";
 import { CalldataWriter } from "../da/calldata.ts";
 import { type createEngine, engineConfig, openEngine, otherEngine } from "../execution/engines.ts";
+import { readingExecutor } from "../executor/executor-links.ts";
 import { gatewayConfig } from "../gateway/config.ts";
 import { Gateway } from "../gateway/gateway.ts";
 import { SenderMemo } from "../gateway/sender-memo.ts";
@@ -150,7 +151,12 @@ export class ClusterNode implements Service {
     });
     const engineSettings = readConfig(engineConfig, env);
     const engineName = engineSettings.engine;
-    const engine = await openEngine(engineSettings, { log, metrics, create: options.createEngine });
+    const engine = await openEngine(engineSettings, {
+      log,
+      metrics,
+      create: options.createEngine,
+      openExecutor: (where) => readingExecutor(where, databaseFolder(dataDir, SEQUENCER)),
+    });
     close.add("engine", () => engine.close());
     const archive = new BlobArchive(join(dataDir, "blobs"));
     const beacon = new BeaconBlobs({ url: options.l1.beaconUrl });

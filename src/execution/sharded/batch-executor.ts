@@ -6,10 +6,10 @@
 import { performance } from "node:perf_hooks";
 import { toHexKey } from "../../base/bytes.ts";
 import type { BlockEnv, MissingKey } from "../execution.ts";
-import type { TxRecord } from "../wasm/result.ts";
+import { Output, TxRecord } from "../wasm/result.ts";
 import type { WasmEngine } from "../wasm/wasm.ts";
 import { type DealtTx, decodeToExecutor, encodeDone, encodeNeed } from "./messages.ts";
-import { StateCache } from "./state-cache.ts";
+import { type OwnState, StateCache } from "./state-cache.ts";
 
 /** Transactions run in one call: one that misses a key costs those behind it in the call a second start. */
 const CALL_TXS_MAX = 16;
@@ -19,7 +19,8 @@ type Job = {
   readonly batch: number;
   waiting: readonly DealtTx[];
   readonly indexes: number[];
-  readonly records: TxRecord[];
+  /** Their records, as the machine wrote them. */
+  readonly records: Uint8Array[];
   micros: number;
   /** Keys asked for: what misses one of them again is left to the watermark, since nobody knows it. */
   readonly asked: Set<string>;
@@ -29,15 +30,16 @@ type Job = {
 export class BatchExecutor {
   readonly #engine: WasmEngine;
   readonly #send: (message: Uint8Array) => void;
-  readonly #cache = new StateCache();
+  readonly #cache: StateCache;
   #jobs: Job[] = [];
   #epoch = -1;
   #env: BlockEnv | undefined;
 
-  /** `send` takes over the message's buffer. */
-  constructor(engine: WasmEngine, send: (message: Uint8Array) => void) {
+  /** `send` takes over the message's buffer. `own`: a state it can read itself. */
+  constructor(engine: WasmEngine, send: (message: Uint8Array) => void, own?: OwnState) {
     this.#engine = engine;
     this.#send = send;
+    this.#cache = new StateCache(own);
   }
 
   /** @throws {CodecError} when the message is none. */
@@ -48,11 +50,12 @@ export class BatchExecutor {
         this.#epoch = message.epoch;
         this.#env = message.env;
         this.#jobs = [];
-        this.#cache.forgetBlockHashes();
+        this.#cache.beginEpoch();
         return;
       case "run":
         this.#cache.take(message.entries);
         if (message.epoch !== this.#epoch) return;
+        this.#cache.takeVersions(message.versions);
         this.#jobs.push({
           epoch: message.epoch,
           batch: message.batch,
@@ -88,31 +91,23 @@ export class BatchExecutor {
 
   #round(job: Job): void {
     const startMs = performance.now();
-    const env = this.#env as BlockEnv;
     const suspended: DealtTx[] = [];
     const missing = new Map<string, MissingKey>();
-    let rest = job.waiting;
-    while (rest.length > 0) {
-      const call = rest.slice(0, CALL_TXS_MAX);
-      const part = this.#engine.executePartial(env, call, this.#cache, Number.MAX_SAFE_INTEGER, {
-        assumeNonce: true,
-        bloom: true,
-      });
-      for (const [i, record] of part.records.entries()) {
-        if (record === undefined) continue;
-        job.indexes.push((rest[i] as DealtTx).index);
-        job.records.push(record);
-      }
-      if (part.results.writes !== undefined) this.#cache.apply(part.results.writes);
-      const done = part.results.length;
-      if (part.missing !== undefined) {
-        const key = keyText(part.missing);
-        if (!job.asked.has(key)) {
-          missing.set(key, part.missing);
-          suspended.push(rest[done] as DealtTx);
+    const txs = job.waiting;
+    for (let at = 0; at < txs.length; ) {
+      const call = txs.slice(at, this.#callEnd(txs, at));
+      const { bytes, count, missing: key } = this.#run(job, call);
+      at += count;
+      if (bytes.length > 0) job.records.push(bytes);
+      if (count === call.length) continue;
+      if (key !== undefined) {
+        const name = keyText(key);
+        if (!job.asked.has(name)) {
+          missing.set(name, key);
+          suspended.push(txs[at] as DealtTx);
         }
-      }
-      rest = rest.slice(part.missing === undefined ? done : done + 1);
+        at++;
+      } else if (count === 0) at++; // too large for the machine: left to the watermark
     }
     job.micros += Math.round((performance.now() - startMs) * 1_000);
     job.waiting = suspended;
@@ -121,6 +116,41 @@ export class BatchExecutor {
       job.isAsking = true;
       this.#send(encodeNeed(job.epoch, job.batch, [...missing.values()]));
     } else this.#send(encodeDone(job));
+  }
+
+  /** Runs one call and takes its effects. */
+  #run(job: Job, call: readonly DealtTx[]): { bytes: Uint8Array; count: number; missing: MissingKey | undefined } {
+    const cache = this.#cache;
+    cache.readAt((call[0] as DealtTx).index);
+    const ran = this.#engine.executeRecords(this.#env as BlockEnv, call, cache, Number.MAX_SAFE_INTEGER, {
+      assumeNonce: true,
+      bloom: true,
+    });
+    const output = new Output(ran.bytes);
+    for (let i = 0, from = 0; i < ran.count; i++) {
+      const { index } = call[i] as DealtTx;
+      const record = new TxRecord(output, from);
+      from += record.size;
+      job.indexes.push(index);
+      cache.apply(record, index);
+    }
+    return ran;
+  }
+
+  /**
+   * Where the call that starts at `from` ends: within a call the machine goes on with what it read first, so nothing may
+   * be known to be written in between.
+   */
+  #callEnd(txs: readonly DealtTx[], from: number): number {
+    const first = (txs[from] as DealtTx).index;
+    let before = first;
+    let to = from + 1;
+    for (; to < txs.length && to - from < CALL_TXS_MAX; to++) {
+      const { index } = txs[to] as DealtTx;
+      if (index < before || this.#cache.isWrittenBetween(first, index)) break;
+      before = index;
+    }
+    return to;
   }
 }
 

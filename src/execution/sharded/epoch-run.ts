@@ -9,13 +9,14 @@ import { fromHex, toHexKey } from "../../base/bytes.ts";
 import { EMPTY_CODE_HASH } from "../../protocol/ordered-trie.ts";
 import type { StateWrites } from "../../protocol/state-writes.ts";
 import type { Account, BlockEnv, MissingKey, StateReader, TxInput, TxResult } from "../execution.ts";
+import { ACCOUNT, SLOT } from "../wasm/layout.ts";
 import type { TxRecord } from "../wasm/result.ts";
 import type { WasmEngine } from "../wasm/wasm.ts";
 import { effectsOf } from "./effects.ts";
 import { Epoch, type EpochStats } from "./epoch.ts";
 import type { ExecutorSeat } from "./executor-seat.ts";
 import type { TxHint } from "./hints.ts";
-import type { FromExecutor, StateEntry } from "./messages.ts";
+import type { FromExecutor, SlotVersion, StateEntry } from "./messages.ts";
 import type { Plan, Planner } from "./planner.ts";
 import type { StageClock } from "./stage-clock.ts";
 
@@ -35,6 +36,8 @@ const STEAL_MICROS_MIN = 800;
 /** Batches an executor may have waiting: one to run, one to go on with. */
 const WINDOW = 2;
 const RETRIES_MAX = 2;
+/** Slots of one result that others are told of. */
+const TOLD_SLOTS_MAX = 16;
 /** Transactions run at the watermark in one go, and for how long before others get the thread. */
 const EXACT_TXS_MAX = 32;
 const EXACT_GAS_MAX = 10_000_000;
@@ -53,6 +56,8 @@ export type EpochRunInput = {
   readonly planner: Planner;
   readonly plan: Plan;
   readonly seats: readonly ExecutorSeat[];
+  /** They read the stored state themselves. */
+  readonly areReading: boolean;
   /** Numbers batches over all epochs. */
   readonly nextBatch: () => number;
   readonly clock?: StageClock | undefined;
@@ -87,8 +92,11 @@ export class EpochRun {
   readonly #retries: Uint8Array;
   readonly #batchSeats = new Map<number, number>();
   readonly #batchIndexes = new Map<number, readonly number[]>();
-  /** By seat: slots it is known to be wrong about. */
+  /** By seat: slots it is known to be wrong about, and whose results it was told of. */
   readonly #corrections: Map<string, { address: string; slot: string }>[];
+  readonly #told: Map<number, TxRecord>[];
+  /** By transaction: 1 + the seat whose result is the current one, 0 when it was run here. */
+  readonly #ranBy: Int16Array;
   /** Keys of results that came to nothing; caches may hold their values. */
   readonly #repairs = new Map<string, Set<string>>();
   readonly #done: { resolve: () => void; reject: (error: unknown) => void; promise: Promise<void> };
@@ -114,6 +122,8 @@ export class EpochRun {
     this.#queuedMicros = p.seats.map(() => 0);
     this.#inFlight = p.seats.map(() => 0);
     this.#corrections = p.seats.map(() => new Map());
+    this.#told = p.seats.map(() => new Map());
+    this.#ranBy = new Int16Array(count);
     this.#pending = new Int16Array(count);
     this.#isDealt = new Uint8Array(count);
     this.#retries = new Uint8Array(count);
@@ -202,6 +212,7 @@ export class EpochRun {
       if (index >= epoch.count) continue;
       const record = message.records[i] as TxRecord;
       const delivery = epoch.deliver(index, message.batch, record);
+      if (delivery !== "ignored") this.#ranBy[index] = seat + 1;
       if (delivery === "installed") continue;
       this.#repair(record);
       if (delivery !== "stale") continue;
@@ -325,6 +336,7 @@ export class EpochRun {
     let to = from;
     for (let gas = 0; to < end && this.#pending[to] === 0 && gas <= EXACT_GAS_MAX; to++) {
       gas += this.#plan.gas[to] as number;
+      this.#ranBy[to] = 0;
       const discarded = epoch.record(to);
       if (discarded !== undefined) this.#repair(discarded);
     }
@@ -436,17 +448,8 @@ export class EpochRun {
     if (indexes.length === 0) return false;
     const first = indexes[0] as number;
     const entries: StateEntry[] = [];
-    for (const { address, slot } of (
-      this.#corrections[seat.index] as Map<string, { address: string; slot: string }>
-    ).values())
-      entries.push({
-        kind: "slot",
-        address: fromHex(address),
-        slot: fromHex(slot),
-        value: epoch.storage(address, slot, first),
-      });
-    this.#corrections[seat.index]?.clear();
-    for (const index of indexes) {
+    const versions = this.#versionsFor(seat.index, indexes);
+    for (const index of this.#p.areReading ? [] : indexes) {
       const { sender } = txs[index] as TxInput;
       for (const address of [sender, hints[index]?.to]) {
         if (address === undefined) continue;
@@ -463,12 +466,40 @@ export class EpochRun {
       epoch: id,
       batch,
       entries,
+      versions,
       txs: indexes.map((index) => {
         const { raw, sender, l1FeeWei } = txs[index] as TxInput;
         return { index, raw, sender, l1FeeWei };
       }),
     });
     return true;
+  }
+
+  /** What an executor must know of results of others to run these. */
+  #versionsFor(seat: number, indexes: readonly number[]): SlotVersion[] {
+    const epoch = this.#epoch;
+    const versions: SlotVersion[] = [];
+    const corrections = this.#corrections[seat] as Map<string, { address: string; slot: string }>;
+    const first = indexes[0] as number;
+    for (const { address, slot } of corrections.values())
+      versions.push({
+        address: fromHex(address),
+        slot: fromHex(slot),
+        value: epoch.storage(address, slot, first),
+        writer: epoch.slotWriter(address, slot, first),
+        reader: first,
+      });
+    corrections.clear();
+    const told = this.#told[seat] as Map<number, TxRecord>;
+    for (const index of indexes)
+      for (const writer of this.#plan.before(index)) {
+        if (this.#ranBy[writer] === seat + 1) continue;
+        const record = epoch.record(writer);
+        if (record === undefined || told.get(writer) === record) continue;
+        told.set(writer, record);
+        addVersions(versions, record, writer);
+      }
+    return versions;
   }
 
   #armStallTimer(): void {
@@ -517,6 +548,22 @@ export class EpochRun {
     }
     for (const seat of this.#p.seats) if (seat.isLive) seat.send({ kind: "update", entries });
   }
+}
+
+/** Adds the slots that the transaction at `writer` left behind. */
+function addVersions(versions: SlotVersion[], record: TxRecord, writer: number): void {
+  const start = versions.length;
+  record.forEachAccount((at, slotsAt, slotCount) => {
+    for (let i = 0, slot = slotsAt; i < slotCount && versions.length - start < TOLD_SLOTS_MAX; i++, slot += SLOT.size)
+      if (record.u32(slot + SLOT.written) !== 0)
+        versions.push({
+          address: record.slice(at + ACCOUNT.address, at + ACCOUNT.address + 20),
+          slot: record.slice(slot + SLOT.key, slot + SLOT.key + 32),
+          value: record.slice(slot + SLOT.value, slot + SLOT.value + 32),
+          writer,
+          reader: writer + 1,
+        });
+  });
 }
 
 /** A write set as entries for caches. */

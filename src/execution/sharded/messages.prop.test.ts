@@ -42,6 +42,16 @@ const message: fc.Arbitrary<ToExecutor> = fc.oneof(
     epoch: fc.nat(),
     batch: fc.nat(),
     entries,
+    versions: fc.array(
+      fc.record({
+        address: bytes(20),
+        slot: bytes(32),
+        value: bytes(32),
+        writer: fc.integer({ min: -1, max: 999 }),
+        reader: fc.nat(),
+      }),
+      { maxLength: 3 },
+    ),
     txs: fc.array(tx, { maxLength: 5 }),
   }),
   fc.record({ kind: fc.constant("state" as const), epoch: fc.nat(), batch: fc.nat(), entries }),

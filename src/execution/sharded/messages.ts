@@ -14,6 +14,18 @@ export type StateEntry =
   | { readonly kind: "code"; readonly codeHash: Uint8Array; readonly code: Uint8Array }
   | { readonly kind: "blockHash"; readonly number: number; readonly hash: Uint8Array };
 
+/**
+ * What the transaction at position `writer` left in a slot, which is what the one at `reader` finds; -1: it was there
+ * before the epoch. Like entries, it may be wrong.
+ */
+export type SlotVersion = {
+  readonly address: Uint8Array;
+  readonly slot: Uint8Array;
+  readonly value: Uint8Array;
+  readonly writer: number;
+  readonly reader: number;
+};
+
 export type DealtTx = {
   readonly index: number;
   readonly l1FeeWei: bigint;
@@ -29,6 +41,7 @@ export type ToExecutor =
       readonly epoch: number;
       readonly batch: number;
       readonly entries: readonly StateEntry[];
+      readonly versions: readonly SlotVersion[];
       readonly txs: readonly DealtTx[];
     }
   /** Answers `need`. */
@@ -90,6 +103,14 @@ export function encodeToExecutor(m: ToExecutor): Uint8Array {
     case "run": {
       const w = new Writer(16_384).byte(RUN).uvarint(m.epoch).uvarint(m.batch);
       writeEntries(w, m.entries);
+      w.list(m.versions, (v) =>
+        w
+          .fixed(v.address)
+          .fixed(v.slot)
+          .fixed(v.value)
+          .uvarint(v.writer + 1)
+          .uvarint(v.reader),
+      );
       w.list(m.txs, (tx) => w.uvarint(tx.index).bigint(tx.l1FeeWei).fixed(tx.sender).bytes(tx.raw));
       return w.finish();
     }
@@ -134,13 +155,20 @@ export function decodeToExecutor(bytes: Uint8Array): ToExecutor {
     case RUN: {
       const [epoch, batch] = [r.uvarint(), r.uvarint()];
       const entries = readEntries(r);
+      const versions = r.list(COUNT_MAX, () => ({
+        address: r.fixed(20),
+        slot: r.fixed(32),
+        value: r.fixed(32),
+        writer: r.uvarint() - 1,
+        reader: r.uvarint(),
+      }));
       const txs = r.list(COUNT_MAX, () => ({
         index: r.uvarint(),
         l1FeeWei: r.bigint(),
         sender: r.fixed(20),
         raw: r.bytes(),
       }));
-      return { kind: "run", epoch, batch, entries, txs };
+      return { kind: "run", epoch, batch, entries, versions, txs };
     }
     case STATE:
       return { kind: "state", epoch: r.uvarint(), batch: r.uvarint(), entries: readEntries(r) };
@@ -156,19 +184,20 @@ export function encodeDone(p: {
   readonly batch: number;
   readonly micros: number;
   readonly indexes: readonly number[];
-  readonly records: readonly TxRecord[];
+  /** Their records, one behind the other, each a multiple of 8 bytes. */
+  readonly records: readonly Uint8Array[];
 }): Uint8Array {
   const head = new Writer(64 + p.indexes.length * 3).byte(DONE).uvarint(p.epoch).uvarint(p.batch).uvarint(p.micros);
   head.list(p.indexes, (index) => head.uvarint(index));
   const start = (head.length + 7) & ~7;
   let size = start;
-  for (const record of p.records) size += record.size;
+  for (const part of p.records) size += part.length;
   const bytes = new Uint8Array(size);
   bytes.set(head.view());
   let at = start;
-  for (const record of p.records) {
-    bytes.set(record.slice(0, record.size), at);
-    at += record.size;
+  for (const part of p.records) {
+    bytes.set(part, at);
+    at += part.length;
   }
   return bytes;
 }

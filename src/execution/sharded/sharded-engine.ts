@@ -38,6 +38,8 @@ export type ShardedOptions = {
   /** One way to an executor each. */
   readonly links: readonly OpenLink[];
   readonly shards: number;
+  /** The executors read the stored state themselves: they are told of what is not stored yet only. */
+  readonly areReading?: boolean;
   readonly metrics?: ShardedMetrics;
   readonly log?: Log;
   /** Deal out whatever it costs: for tests. */
@@ -183,6 +185,7 @@ export class ShardedEngine implements Engine {
       planner: this.#planner,
       plan,
       seats: this.#seats,
+      areReading: this.#options.areReading === true,
       nextBatch: () => ++this.#batches,
       clock: this.#options.clock,
     });

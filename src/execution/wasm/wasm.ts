@@ -38,6 +38,14 @@ export type BatchOptions = {
 /** A partial batch with the record behind each result; undefined for what the machine has no room for. */
 export type RecordedBatch = PartialBatch & { readonly records: readonly (TxRecord | undefined)[] };
 
+/** The records of a call as the machine wrote them, one behind the other, of the first `count` transactions. */
+export type BatchRecords = {
+  readonly bytes: Uint8Array;
+  readonly count: number;
+  /** The read before which it stopped. */
+  readonly missing: MissingKey | undefined;
+};
+
 /** What the machine wrote about a whole batch: its records, and its net effect at `netAt`. */
 export type RawBatch = {
   readonly kind: "batch";
@@ -177,6 +185,35 @@ export class WasmEngine implements SpeculativeEngine {
     for (let i = 0; i < done; i++) at += new TxRecord(output, at).size;
     const stop = done < count ? new TxRecord(output, at) : undefined;
     return stop?.status === STATUS_MISSING ? missingKey(stop) : undefined;
+  }
+
+  /**
+   * Runs `txs` until the end, the first missing read, or when the machine is full, without reading anything out of the
+   * records: for those who send them elsewhere. Nothing done and nothing missing: the first alone is too large.
+   */
+  executeRecords(
+    env: BlockEnv,
+    txs: readonly TxInput[],
+    state: StateReader,
+    gasAvailable: number,
+    options: BatchOptions = {},
+  ): BatchRecords {
+    const machine = this.#machine;
+    writeEnvironment(machine, env, gasAvailable, options);
+    const count = writeInputs(machine, txs, 0);
+    machine.init();
+    const done = machine.batch(count, state);
+    const bytes = machine.bytes.slice(machine.outputAt, machine.finish());
+    if (done === count) return { bytes, count, missing: undefined };
+    const output = new Output(bytes);
+    let at = 0;
+    for (let i = 0; i < done; i++) at += new TxRecord(output, at).size;
+    const stop = new TxRecord(output, at);
+    return {
+      bytes: bytes.subarray(0, at),
+      count: done,
+      missing: stop.status === STATUS_MISSING ? missingKey(stop) : undefined,
+    };
   }
 
   call(env: BlockEnv, call: CallInput, state: StateReader): Promise<CallResult> {
