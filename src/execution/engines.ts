@@ -11,6 +11,7 @@ import { EthereumjsEngine } from "./ethereumjs-engine.ts";
 import type { Engine } from "./execution.ts";
 import { executorProcess, executorThread } from "./sharded/executor-links.ts";
 import { shardedMetrics } from "./sharded/metrics.ts";
+import { shardProcess, shardThread } from "./sharded/shard-links.ts";
 import { ShardedEngine } from "./sharded/sharded-engine.ts";
 import { WasmEngine } from "./wasm/wasm.ts";
 
@@ -37,6 +38,10 @@ export const engineConfig = defineConfig("node", {
     min: 1,
     max: 256,
     help: "Ranges of keccak(address) that validate results separately; only with several executors.",
+  }),
+  keyShardsIn: oneOf("SHEAF_KEY_SHARDS_IN", ["here", "threads", "processes"], {
+    default: "here",
+    help: "Where key shards validate: in the thread that coordinates executors, in threads of their own, or in processes over sockets.",
   }),
 });
 
@@ -79,7 +84,7 @@ export async function openEngine(
     readonly openExecutor?: (where: EngineConfig["executorsIn"]) => OpenLink;
   },
 ): Promise<Engine> {
-  const { executors, executorsIn, keyShards } = config;
+  const { executors, executorsIn, keyShards, keyShardsIn } = config;
   const engine = await (p.create ?? createEngine)(config.engine);
   if (executors === 1) return engine;
   if (!(engine instanceof WasmEngine)) {
@@ -92,7 +97,10 @@ export async function openEngine(
   return new ShardedEngine(engine, {
     links: Array.from({ length: executors }, () => link),
     areReading: p.openExecutor !== undefined,
-    shards: keyShards,
+    shards:
+      keyShardsIn === "here"
+        ? keyShards
+        : Array.from({ length: keyShards }, () => (keyShardsIn === "threads" ? shardThread : shardProcess)),
     log: p.log.child({ role: "executor" }),
     metrics: shardedMetrics(p.metrics.withLabels({ role: "executor" })),
   });

@@ -17,6 +17,7 @@ import {
 import { Random } from "../wasm/testing/random-program.ts";
 import { WasmEngine } from "../wasm/wasm.ts";
 import { executorHere, executorProcess, executorThread } from "./executor-links.ts";
+import { shardProcess, shardThread } from "./shard-links.ts";
 import { ShardedEngine } from "./sharded-engine.ts";
 import { PROFILES, type Profile, Workload } from "./testing/workloads.ts";
 
@@ -70,9 +71,20 @@ test("I1: blocks of every workload have the serial run's hash and access list, o
     H1: [executorProcess, executorThread],
     U1: [executorProcess, executorProcess],
   };
+  const shards: Record<Profile, number | readonly OpenLink[]> = {
+    M1: [shardThread, shardThread],
+    B1: 4,
+    H1: [shardProcess, shardThread],
+    U1: [shardProcess],
+  };
   for (const profile of PROFILES) {
     const expected = await chainOn(serial, profile, seed);
-    const engine = new ShardedEngine(await WasmEngine.create(), { links: links[profile], shards: 4, always: true });
+    const engine = new ShardedEngine(await WasmEngine.create(), {
+      links: links[profile],
+      shards: shards[profile],
+      always: true,
+    });
+    await engine.shardsReady();
     assert.deepEqual(await chainOn(engine, profile, seed), expected, profile);
     await engine.close();
   }

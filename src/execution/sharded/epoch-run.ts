@@ -1,23 +1,26 @@
 /**
  * Owns the running of one epoch over executors: deals batches out, takes results in, runs at the watermark what nobody
  * else is working on, and ends when the watermark has passed everything. Bounded: at most two batches wait with an
- * executor, a transaction is dealt again at most twice, and an executor that holds the watermark up for longer than
- * `stallMs` is passed over. It ends whatever executors do: alone, it is a serial run.
+ * executor, a transaction is dealt again at most twice, and an executor or a key shard elsewhere that holds the watermark
+ * up for longer than `stallMs` is passed over. It ends whatever they do: alone, it is a serial run.
  */
 import { performance } from "node:perf_hooks";
 import { fromHex, toHexKey } from "../../base/bytes.ts";
 import { EMPTY_CODE_HASH } from "../../protocol/ordered-trie.ts";
 import type { StateWrites } from "../../protocol/state-writes.ts";
-import type { Account, BlockEnv, MissingKey, StateReader, TxInput, TxResult } from "../execution.ts";
+import type { BlockEnv, MissingKey, StateReader, TxInput, TxResult } from "../execution.ts";
 import { ACCOUNT, SLOT } from "../wasm/layout.ts";
 import type { TxRecord } from "../wasm/result.ts";
 import type { WasmEngine } from "../wasm/wasm.ts";
 import { effectsOf } from "./effects.ts";
 import { Epoch, type EpochStats } from "./epoch.ts";
+import type { Conflict } from "./epoch-shard.ts";
 import type { ExecutorSeat } from "./executor-seat.ts";
 import type { TxHint } from "./hints.ts";
 import type { FromExecutor, SlotVersion, StateEntry } from "./messages.ts";
 import type { Plan, Planner } from "./planner.ts";
+import type { Answer } from "./shard-messages.ts";
+import type { ShardSeat } from "./shard-seat.ts";
 import type { StageClock } from "./stage-clock.ts";
 
 /**
@@ -42,6 +45,7 @@ const TOLD_SLOTS_MAX = 16;
 const EXACT_TXS_MAX = 32;
 const EXACT_GAS_MAX = 10_000_000;
 const EXACT_SLICE_MS = 8;
+const ZERO_32 = new Uint8Array(32);
 
 export type EpochRunInput = {
   readonly id: number;
@@ -50,7 +54,9 @@ export type EpochRunInput = {
   readonly hints: readonly TxHint[];
   readonly state: StateReader;
   readonly gasAvailable: number;
+  /** Key shards; those with a seat that answers are elsewhere. */
   readonly shards: number;
+  readonly shardSeats: readonly ShardSeat[];
   readonly stallMs: number;
   readonly engine: WasmEngine;
   readonly planner: Planner;
@@ -74,6 +80,8 @@ export type EpochOutcome = {
   readonly stalls: number;
   /** Transactions that another executor took because it had nothing to do. */
   readonly stolen: number;
+  /** Time of validation, here and in shards elsewhere, and the accounts and slots it was for. */
+  readonly validation: { readonly micros: number; readonly accesses: number };
 };
 
 export class EpochRun {
@@ -92,8 +100,8 @@ export class EpochRun {
   readonly #retries: Uint8Array;
   readonly #batchSeats = new Map<number, number>();
   readonly #batchIndexes = new Map<number, readonly number[]>();
-  /** By seat: slots it is known to be wrong about, and whose results it was told of. */
-  readonly #corrections: Map<string, { address: string; slot: string }>[];
+  /** By seat: slots it is known to be wrong about, with what is right, and whose results it was told of. */
+  readonly #corrections: Map<string, SlotVersion>[];
   readonly #told: Map<number, TxRecord>[];
   /** By transaction: 1 + the seat whose result is the current one, 0 when it was run here. */
   readonly #ranBy: Int16Array;
@@ -106,6 +114,9 @@ export class EpochRun {
   #executorMicros = 0;
   #stalls = 0;
   #stolen = 0;
+  #validationMs = 0;
+  #remoteMicros = 0;
+  #remoteAccesses = 0;
 
   constructor(p: EpochRunInput) {
     this.#p = p;
@@ -116,6 +127,10 @@ export class EpochRun {
       state: p.state,
       gasAvailable: p.gasAvailable,
       shards: p.shards,
+      elsewhere: {
+        epoch: p.id,
+        sends: p.shardSeats.map((seat) => (seat.isLive ? (message) => seat.send(message) : undefined)),
+      },
     });
     this.#plan = p.plan;
     this.#queues = p.seats.map(() => []);
@@ -168,6 +183,10 @@ export class EpochRun {
       executorMicros: this.#executorMicros,
       stalls: this.#stalls,
       stolen: this.#stolen,
+      validation: {
+        micros: this.#validationMs * 1_000 + this.#remoteMicros,
+        accesses: this.#epoch.accesses + this.#remoteAccesses,
+      },
     };
   }
 
@@ -177,7 +196,7 @@ export class EpochRun {
     const { clock } = this.#p;
     try {
       const left = clock?.enter(message.kind === "need" ? "answer" : "take");
-      if (message.kind === "need") this.#answer(seat, message.batch, message.keys);
+      if (message.kind === "need") this.#answer(this.#p.seats[seat] as ExecutorSeat, message.batch, message.keys);
       else this.#take(seat, message);
       if (left !== undefined) clock?.enter(left);
       this.#schedulePump();
@@ -191,6 +210,30 @@ export class EpochRun {
     if (this.#isOver) return;
     this.#passOver(seat);
     this.#schedulePump();
+  }
+
+  /** An answer of the key shard at `shard`. */
+  shardReceived(shard: number, answer: Answer): void {
+    if (this.#isOver || answer.epoch !== this.#p.id) return;
+    try {
+      this.#remoteMicros += answer.micros;
+      this.#remoteAccesses += answer.accesses;
+      if (!this.#epoch.received(shard, answer)) this.#p.shardSeats[shard]?.drop(new Error("it is out of step"));
+      this.#schedulePump();
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  /** The key shard at `shard` is gone. */
+  shardLost(shard: number): void {
+    if (this.#isOver) return;
+    try {
+      this.#epoch.takeOver(shard);
+      this.#schedulePump();
+    } catch (error) {
+      this.#fail(error);
+    }
   }
 
   #fail(error: unknown): void {
@@ -208,16 +251,22 @@ export class EpochRun {
       if (this.#pending[index] === seat + 1 && this.#isDealt[index] === 1) this.#pending[index] = 0;
     this.#batchIndexes.delete(message.batch);
     this.#observeTime(seat, message);
+    const startMs = performance.now();
     for (const [i, index] of message.indexes.entries()) {
       if (index >= epoch.count) continue;
       const record = message.records[i] as TxRecord;
-      const delivery = epoch.deliver(index, message.batch, record);
-      if (delivery !== "ignored") this.#ranBy[index] = seat + 1;
-      if (delivery === "installed") continue;
-      this.#repair(record);
-      if (delivery !== "stale") continue;
-      const conflict = epoch.staleSlot(index);
-      if (conflict?.slot !== undefined) this.#learn(index, conflict.address, conflict.slot, seat);
+      if (epoch.deliver(index, message.batch, record) === "ignored") this.#repair(record);
+      else this.#ranBy[index] = seat + 1;
+    }
+    this.#validationMs += performance.now() - startMs;
+  }
+
+  /** Deals results that do not hold again, to whoever ran them, with what is right. */
+  #dealStaleAgain(): void {
+    for (const { index, conflict } of this.#epoch.takeStale()) {
+      this.#repair(this.#epoch.record(index) as TxRecord);
+      const seat = (this.#ranBy[index] as number) - 1;
+      this.#learn(index, conflict, seat);
       const retries = this.#retries[index] as number;
       if (retries >= RETRIES_MAX || this.#pending[index] !== 0 || this.#p.seats[seat]?.isLive !== true) continue;
       this.#retries[index] = retries + 1;
@@ -243,39 +292,45 @@ export class EpochRun {
     planner.observeTime(seat, run, gasUsed, micros);
   }
 
-  #answer(seat: number, batch: number, keys: readonly MissingKey[]): void {
+  /** Sends what an executor asked for, once all of it is there. */
+  #answer(seat: ExecutorSeat, batch: number, keys: readonly MissingKey[]): void {
     const index = this.#batchIndexes.get(batch)?.[0] ?? this.#epoch.watermark;
     const entries: StateEntry[] = [];
-    for (const key of keys) this.#addEntry(this.#p.seats[seat] as ExecutorSeat, entries, key, index);
-    this.#p.seats[seat]?.send({ kind: "state", epoch: this.#p.id, batch, entries });
+    let unanswered = 1;
+    const done = (): void => {
+      if (--unanswered === 0) seat.send({ kind: "state", epoch: this.#p.id, batch, entries });
+    };
+    for (const key of keys)
+      switch (key.kind) {
+        case "account":
+        case "slot":
+          unanswered++;
+          this.#epoch.read({
+            index,
+            key,
+            done: (entry) => {
+              this.#addEntry(seat, entries, entry);
+              done();
+            },
+          });
+          break;
+        case "code":
+          // A hash from a run that came to nothing, or from before a reorg, is known to nobody: no answer is one too.
+          try {
+            entries.push({ ...key, code: this.#epoch.code(key.codeHash) });
+          } catch {}
+          break;
+        case "blockHash":
+          entries.push({ ...key, hash: this.#p.state.blockHash(key.number) });
+          break;
+      }
+    done();
   }
 
-  #addEntry(seat: ExecutorSeat, entries: StateEntry[], key: MissingKey, index: number): void {
-    const epoch = this.#epoch;
-    switch (key.kind) {
-      case "account":
-        this.#addAccount(seat, entries, key.address, epoch.account(toHexKey(key.address), index));
-        return;
-      case "slot":
-        entries.push({ ...key, value: epoch.storage(toHexKey(key.address), toHexKey(key.slot), index) });
-        return;
-      case "code":
-        // A hash from a run that came to nothing, or from before a reorg, is known to nobody: no answer is one too.
-        try {
-          entries.push({ ...key, code: epoch.code(key.codeHash) });
-        } catch {
-          return;
-        }
-        return;
-      case "blockHash":
-        entries.push({ ...key, hash: this.#p.state.blockHash(key.number) });
-        return;
-    }
-  }
-
-  /** An account and, the first time, its code. */
-  #addAccount(seat: ExecutorSeat, entries: StateEntry[], address: Uint8Array, account: Account | undefined): void {
-    entries.push({ kind: "account", address, account });
+  /** A value and, with an account the first time, its code. */
+  #addEntry(seat: ExecutorSeat, entries: StateEntry[], entry: StateEntry): void {
+    entries.push(entry);
+    const account = entry.kind === "account" ? entry.account : undefined;
     if (account === undefined || account.codeHash === EMPTY_CODE_HASH || !seat.tellCode(account.codeHash)) return;
     const code = this.#epoch.code(account.codeHash);
     if (code.length > 0) entries.push({ kind: "code", codeHash: account.codeHash, code });
@@ -298,19 +353,22 @@ export class EpochRun {
       const epoch = this.#epoch;
       const before = epoch.watermark;
       clock?.enter("validate");
+      const startMs = performance.now();
       epoch.advance();
+      this.#validationMs += performance.now() - startMs;
+      this.#dealStaleAgain();
       clock?.enter("deal");
       this.#deal();
       clock?.enter("exact");
       const sliceEndMs = performance.now() + EXACT_SLICE_MS;
-      while (!epoch.isDone && this.#pending[epoch.watermark] === 0) {
+      while (!epoch.isDone && this.#pending[epoch.watermark] === 0 && !epoch.isInstalled(epoch.watermark)) {
         this.#runExactly();
         if (performance.now() > sliceEndMs) {
           this.#schedulePump();
           break;
         }
       }
-      if (epoch.isDone) {
+      if (epoch.isOver) {
         this.#isOver = true;
         clearTimeout(this.#timer);
         this.#done.resolve();
@@ -318,6 +376,8 @@ export class EpochRun {
       }
       clock?.enter("deal");
       this.#deal();
+      clock?.enter("validate");
+      epoch.flush();
       clock?.enter("idle");
       if (epoch.watermark !== before || this.#timer === undefined) this.#armStallTimer();
     } catch (error) {
@@ -331,7 +391,7 @@ export class EpochRun {
     const epoch = this.#epoch;
     const from = epoch.watermark;
     const { conflict } = epoch;
-    if (conflict !== undefined) this.#learn(from, conflict.address, conflict.slot, this.#plan.owners[from] as number);
+    if (conflict !== undefined) this.#learn(from, conflict, this.#plan.owners[from] as number);
     const { to: end } = epoch.exactRange(EXACT_TXS_MAX);
     let to = from;
     for (let gas = 0; to < end && this.#pending[to] === 0 && gas <= EXACT_GAS_MAX; to++) {
@@ -346,11 +406,18 @@ export class EpochRun {
     epoch.deliverExact(records);
   }
 
-  #learn(index: number, address: string, slot: string | undefined, seat: number): void {
+  #learn(index: number, conflict: Conflict, seat: number): void {
     const { hints, planner } = this.#p;
-    const writer = slot === undefined ? -1 : this.#epoch.slotWriter(address, slot, index);
+    const { address, slot, writer, value } = conflict;
     planner.patterns.learnConflict(hints[index] as TxHint, hints[writer], address, slot);
-    if (slot !== undefined) this.#corrections[seat]?.set(address + slot, { address, slot });
+    if (slot === undefined || value === undefined) return;
+    this.#corrections[seat]?.set(address + slot, {
+      address: fromHex(address),
+      slot: fromHex(slot),
+      value,
+      writer,
+      reader: index,
+    });
   }
 
   #repair(record: TxRecord): void {
@@ -453,8 +520,8 @@ export class EpochRun {
       const { sender } = txs[index] as TxInput;
       for (const address of [sender, hints[index]?.to]) {
         if (address === undefined) continue;
-        const key = toHexKey(address);
-        if (seat.tellAccount(key)) this.#addAccount(seat, entries, address, epoch.account(key, first));
+        if (seat.tellAccount(toHexKey(address)))
+          this.#addEntry(seat, entries, { kind: "account", address, account: epoch.likelyAccount(address, first) });
       }
     }
     const batch = this.#p.nextBatch();
@@ -479,16 +546,8 @@ export class EpochRun {
   #versionsFor(seat: number, indexes: readonly number[]): SlotVersion[] {
     const epoch = this.#epoch;
     const versions: SlotVersion[] = [];
-    const corrections = this.#corrections[seat] as Map<string, { address: string; slot: string }>;
-    const first = indexes[0] as number;
-    for (const { address, slot } of corrections.values())
-      versions.push({
-        address: fromHex(address),
-        slot: fromHex(slot),
-        value: epoch.storage(address, slot, first),
-        writer: epoch.slotWriter(address, slot, first),
-        reader: first,
-      });
+    const corrections = this.#corrections[seat] as Map<string, SlotVersion>;
+    versions.push(...corrections.values());
     corrections.clear();
     const told = this.#told[seat] as Map<number, TxRecord>;
     for (const index of indexes)
@@ -505,13 +564,20 @@ export class EpochRun {
   #armStallTimer(): void {
     clearTimeout(this.#timer);
     const at = this.#epoch.watermark;
+    const { shardSeats, seats } = this.#p;
+    const awaited = shardSeats.map((seat) => this.#epoch.awaitedRound(seat.index));
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
       if (this.#isOver) return;
-      if (this.#epoch.watermark === at && (this.#pending[at] as number) > 0) {
+      // Executors may be waiting for a shard: it comes first.
+      const silent = shardSeats.filter(
+        ({ index }) => awaited[index] !== undefined && this.#epoch.awaitedRound(index) === awaited[index],
+      );
+      for (const shard of silent) shard.drop(new Error("it does not answer"));
+      if (silent.length === 0 && this.#epoch.watermark === at && (this.#pending[at] as number) > 0) {
         this.#stalls++;
         const seat = (this.#pending[at] as number) - 1;
-        this.#p.seats[seat]?.stalled();
+        seats[seat]?.stalled();
         this.#passOver(seat);
         this.#pending[at] = 0;
       }
@@ -536,15 +602,18 @@ export class EpochRun {
 
   /** Tells the caches what came of the epoch: what changed, and what they may have taken from results that did not hold. */
   #tellExecutors(writes: StateWrites): void {
-    const end = this.#epoch.count;
+    const { state } = this.#p;
     const entries = entriesOf(writes);
     for (const [key, slots] of this.#repairs) {
       const address = fromHex(key);
       const net = writes.accounts.get(key);
-      if (net === undefined) entries.push({ kind: "account", address, account: this.#epoch.account(key, end) });
-      for (const slot of slots)
-        if (net?.storage.has(slot) !== true)
-          entries.push({ kind: "slot", address, slot: fromHex(slot), value: this.#epoch.storage(key, slot, end) });
+      if (net === undefined) entries.push({ kind: "account", address, account: state.account(address) });
+      for (const slotKey of slots) {
+        if (net?.storage.has(slotKey) === true) continue;
+        const slot = fromHex(slotKey);
+        const value = net?.cleared === true ? ZERO_32 : state.storage(address, slot);
+        entries.push({ kind: "slot", address, slot, value });
+      }
     }
     for (const seat of this.#p.seats) if (seat.isLive) seat.send({ kind: "update", entries });
   }

@@ -1,13 +1,14 @@
 /**
- * Owns one epoch of the order while it is executed out of order: takes results as they come, validates them through the
+ * Owns one epoch of the order while it is executed out of order: takes results as they come, has them validated by the
  * key shards, and advances one watermark. Below it a result is final: equal, byte for byte, to that of a serial run.
- * Pure and synchronous; knows nothing of who executes. Whatever is delivered (late, twice, wrong, never), the results
- * and the net effect are the same, as long as somebody runs `exactRange` when the watermark waits.
+ * Pure and synchronous; knows nothing of who executes, and of shards elsewhere only the messages. Whatever is delivered
+ * (late, twice, wrong, never) and whatever becomes of shards, the results and the net effect are the same, as long as
+ * somebody runs `exactRange` when the watermark waits and says which shards are lost.
  *
  * A transaction is missing, installed (its result is taken part in validation), stale (installed, but a dependency is
  * known to have moved: a newer result replaces it), or exact (run on the final state below it). The watermark passes a
  * transaction when every shard holds it and the gas left in the block covers it as it assumed.
- * @see docs/decisions/0014-sharded-execution.md
+ * @see docs/decisions/0014-sharded-execution.md, 0026-key-shards-over-links.md
  */
 import { assert } from "../../base/assert.ts";
 import { toHexKey } from "../../base/bytes.ts";
@@ -17,8 +18,11 @@ import type { Account, SkipReason, StateReader, TxResult } from "../execution.ts
 import { ACCOUNT } from "../wasm/layout.ts";
 import type { TxRecord } from "../wasm/result.ts";
 import { resultOf, WasmIncluded } from "../wasm/result.ts";
-import { type AccountEffect, effectsOf } from "./effects.ts";
-import { type ConflictKey, KeyVersions } from "./key-versions.ts";
+import { effectsOf } from "./effects.ts";
+import { type Conflict, type EpochShard, LocalShard, type ShardRead } from "./epoch-shard.ts";
+import { KeyVersions } from "./key-versions.ts";
+import { RemoteShard } from "./remote-shard.ts";
+import type { Answer } from "./shard-messages.ts";
 
 /** Reasons that do not depend on how much gas the block has left: they are found before gas is looked at. */
 const BEFORE_GAS: ReadonlySet<SkipReason> = new Set<SkipReason>([
@@ -50,6 +54,11 @@ export type EpochInput = {
   readonly gasAvailable: number;
   /** Key shards: each owns a range of the first byte of keccak(address). */
   readonly shards: number;
+  /** Ways to the shards that are elsewhere, and the epoch's number there; without one a shard is kept here. */
+  readonly elsewhere?: {
+    readonly epoch: number;
+    readonly sends: readonly (((message: Uint8Array) => void) | undefined)[];
+  };
 };
 
 export type EpochStats = {
@@ -63,10 +72,15 @@ export type EpochStats = {
   staleResults: number;
   /** Results that came too late, twice, or for nothing. */
   ignoredResults: number;
+  /** Shards whose part was taken over here. */
+  takenOver: number;
 };
 
 /** What a delivered result came to. */
-export type Delivery = "installed" | "stale" | "ignored";
+export type Delivery = "installed" | "ignored";
+
+/** A result that is known not to hold before the watermark comes to it. */
+export type StaleResult = { readonly index: number; readonly conflict: Conflict };
 
 export class Epoch {
   readonly stats: EpochStats = {
@@ -76,30 +90,47 @@ export class Epoch {
     exactRuns: 0,
     staleResults: 0,
     ignoredResults: 0,
+    takenOver: 0,
   };
   readonly count: number;
   readonly #gasLimits: readonly (number | undefined)[];
   readonly #state: StateReader;
-  readonly #shards: readonly KeyVersions[];
+  readonly #shards: EpochShard[];
   /** Owner of an account, kept: the hash costs more than the lookup. */
   readonly #owners = new Map<string, number>();
   readonly #records: (TxRecord | undefined)[];
   readonly #phases: Uint8Array;
   readonly #attempts: Float64Array;
   readonly #codes = new Map<string, Uint8Array>();
+  #stale: StaleResult[] = [];
   #watermark = 0;
+  /** Exact results end here, when they reach the watermark: final, whatever shards elsewhere have seen of them. */
+  #exactTo = 0;
   #gasLeft: number;
-  #conflict: ConflictKey | undefined;
+  #conflict: Conflict | undefined;
+  /** What the final results wrote, for keys whose shard is elsewhere; made when somebody asks. */
+  #finals: KeyVersions | undefined;
+  #finalsTo = 0;
 
   constructor(p: EpochInput) {
     this.count = p.count;
     this.#gasLimits = p.gasLimits;
     this.#state = p.state;
     this.#gasLeft = p.gasAvailable;
-    this.#shards = Array.from({ length: p.shards }, () => new KeyVersions(p.state, p.count));
     this.#records = Array.from({ length: p.count });
     this.#phases = new Uint8Array(p.count);
     this.#attempts = new Float64Array(p.count).fill(-1);
+    this.#shards = Array.from({ length: p.shards }, (_, shard) => {
+      const send = p.elsewhere?.sends[shard];
+      if (p.elsewhere === undefined || send === undefined) return new LocalShard(p.state, p.count);
+      return new RemoteShard({
+        epoch: p.elsewhere.epoch,
+        count: p.count,
+        base: p.state,
+        send,
+        record: (index) => this.#records[index],
+      });
+    });
   }
 
   /** Transactions below it are final. */
@@ -107,8 +138,14 @@ export class Epoch {
     return this.#watermark;
   }
 
+  /** All results are final. */
   get isDone(): boolean {
     return this.#watermark === this.count;
+  }
+
+  /** Results and net effect are there to be read. */
+  get isOver(): boolean {
+    return this.isDone && this.#shards.every((shard) => shard instanceof LocalShard || (shard as RemoteShard).isOver);
   }
 
   /** Gas the block has left at the watermark. */
@@ -117,8 +154,13 @@ export class Epoch {
   }
 
   /** The dependency that stopped the watermark, when it was one. */
-  get conflict(): ConflictKey | undefined {
+  get conflict(): Conflict | undefined {
     return this.#conflict;
+  }
+
+  /** Accounts and slots validated here. */
+  get accesses(): number {
+    return this.#shards.reduce((sum, shard) => sum + (shard instanceof LocalShard ? shard.accesses : 0), 0);
   }
 
   /** Is a result of the transaction at hand, and not known to be stale? */
@@ -146,41 +188,65 @@ export class Epoch {
     this.#attempts[index] = attempt;
     this.#install(index, record);
     this.#phases[index] = INSTALLED;
-    if (index === this.#watermark || this.staleSlot(index) === undefined) return "installed";
+    for (const shard of this.#shards) {
+      const conflict = shard.staleSlot(index);
+      if (conflict === undefined) continue;
+      this.#markStale(index, conflict);
+      break;
+    }
+    return "installed";
+  }
+
+  #markStale(index: number, conflict: Conflict): void {
+    // At the watermark it is not early any more: there the shards say what stops it.
+    if (index <= this.#watermark || this.#phases[index] !== INSTALLED) return;
     this.stats.staleResults++;
     this.#phases[index] = STALE;
-    return "stale";
+    this.#stale.push({ index, conflict });
+  }
+
+  /** Results found stale since the last call. */
+  takeStale(): readonly StaleResult[] {
+    const stale = this.#stale;
+    if (stale.length > 0) this.#stale = [];
+    return stale;
   }
 
   /** Validates as far as it goes; the watermark. */
   advance(): number {
-    while (!this.isDone) {
-      let frontier = this.count;
-      for (const shard of this.#shards) frontier = Math.min(frontier, shard.advance());
-      this.#conflict = undefined;
-      while (this.#watermark < frontier) {
-        const index = this.#watermark;
-        if (this.#phases[index] !== EXACT && !this.#isGasAsAssumed(index)) {
-          if (this.#phases[index] !== STALE) this.stats.gasConflicts++;
-          this.#phases[index] = STALE;
-          return index;
-        }
-        this.#finalize(index);
-      }
-      if (this.isDone) break;
-      const index = this.#watermark;
-      if (this.#phases[index] === MISSING) break;
-      this.#conflict = this.#shards.map((shard) => shard.conflict(index)).find((key) => key !== undefined);
-      assert(this.#conflict !== undefined, "a transaction with a result stops the watermark for a reason");
-      assert(this.#phases[index] !== EXACT, "what ran on the final state holds");
-      if (this.#phases[index] !== STALE) {
-        if (this.#conflict.slot === undefined) this.stats.fieldConflicts++;
-        else this.stats.slotConflicts++;
-      }
-      this.#phases[index] = STALE;
-      break;
+    let frontier = this.count;
+    for (const shard of this.#shards) {
+      const reached = shard.advance();
+      // What ran here on the final state needs nobody elsewhere to hold it.
+      frontier = Math.min(frontier, shard instanceof LocalShard ? reached : Math.max(reached, this.#exactTo));
     }
-    return this.#watermark;
+    this.#conflict = undefined;
+    while (this.#watermark < frontier) {
+      const index = this.#watermark;
+      if (this.#phases[index] !== EXACT && !this.#isGasAsAssumed(index)) {
+        if (this.#phases[index] !== STALE) this.stats.gasConflicts++;
+        this.#phases[index] = STALE;
+        return index;
+      }
+      this.#finalize(index);
+    }
+    const index = this.#watermark;
+    if (this.isDone || this.#phases[index] === MISSING) return index;
+    for (const shard of this.#shards) {
+      this.#conflict = shard.conflict(index);
+      if (this.#conflict !== undefined) break;
+    }
+    if (this.#conflict === undefined) {
+      assert(this.#shards.some(isElsewhere), "a transaction with a result stops the watermark for a reason");
+      return index;
+    }
+    assert(this.#phases[index] !== EXACT, "what ran on the final state holds");
+    if (this.#phases[index] !== STALE) {
+      if (this.#conflict.slot === undefined) this.stats.fieldConflicts++;
+      else this.stats.slotConflicts++;
+    }
+    this.#phases[index] = STALE;
+    return index;
   }
 
   /**
@@ -204,36 +270,77 @@ export class Epoch {
       else this.#install(index, record);
       this.stats.exactRuns++;
     }
+    this.#exactTo = from + records.length;
     const watermark = this.advance();
-    assert(watermark >= from + records.length, "what ran on the final state is final");
+    assert(watermark >= this.#exactTo, "what ran on the final state is final");
     return watermark;
   }
 
-  /** The state as the transaction at `index` finds it, as far as results are known. */
+  /** Sends to the shards elsewhere what there is to tell them. */
+  flush(): void {
+    for (const shard of this.#shards) if (shard instanceof RemoteShard) shard.flush(this.#watermark);
+  }
+
+  /** Takes what a shard elsewhere answered; false: it is out of step and lost, see {@link takeOver}. */
+  received(shard: number, answer: Answer): boolean {
+    const remote = this.#shards[shard];
+    if (!(remote instanceof RemoteShard)) return true;
+    const stale = remote.received(answer);
+    if (stale === undefined) return false;
+    // What is final holds: a shard that says otherwise does not know what it is talking about.
+    if (answer.frontier < this.#watermark && remote.conflict(answer.frontier) !== undefined) return false;
+    for (const { index, conflict } of stale) if (index < this.count) this.#markStale(index, conflict);
+    return true;
+  }
+
+  /** The oldest round a shard elsewhere has not answered. */
+  awaitedRound(shard: number): number | undefined {
+    const remote = this.#shards[shard];
+    return remote instanceof RemoteShard ? remote.awaitedRound : undefined;
+  }
+
+  /** A shard elsewhere is lost: its part is validated here from what is at hand, and its reads are answered. */
+  takeOver(shard: number): void {
+    const remote = this.#shards[shard];
+    if (!(remote instanceof RemoteShard)) return;
+    this.stats.takenOver++;
+    const local = new LocalShard(this.#state, this.count);
+    for (let index = 0; index < this.count; index++)
+      if (this.#phases[index] !== MISSING) {
+        const record = this.#records[index];
+        local.install(index, record, record === undefined ? undefined : this.#partsOf(record)[shard]);
+      }
+    assert(local.advance() >= this.#watermark, "what is final holds, whoever looks at it");
+    this.#shards[shard] = local;
+    for (const read of remote.unansweredReads()) local.read(read);
+  }
+
+  /** Asks the key's shard, which may answer later. */
+  read(read: ShardRead): void {
+    this.#owner(toHexKey(read.key.address)).read(read);
+  }
+
+  /** The state as the transaction at `index` finds it, as far as results are known here: all of them at the watermark. */
   reader(index: number): StateReader {
     return new EpochReader(this, this.#state, index);
   }
 
   account(key: string, index: number): Account | undefined {
-    return this.#owner(key).account(key, index);
+    const owner = this.#owner(key);
+    return (owner instanceof LocalShard ? owner : this.#finalVersions()).account(key, index);
   }
 
   storage(key: string, slot: string, index: number): Uint8Array {
-    return this.#owner(key).storage(key, slot, index);
+    const owner = this.#owner(key);
+    return (owner instanceof LocalShard ? owner : this.#finalVersions()).storage(key, slot, index);
   }
 
-  /** The latest transaction below `index` that wrote the slot, or -1. */
-  slotWriter(key: string, slot: string, index: number): number {
-    return this.#owner(key).slotWriter(key, slot, index);
-  }
-
-  /** A slot that the result of `index` read and that has another value now. */
-  staleSlot(index: number): ConflictKey | undefined {
-    for (const shard of this.#shards) {
-      const slot = shard.staleSlot(index);
-      if (slot !== undefined) return slot;
-    }
-    return undefined;
+  /** What a transaction at `index` may find, as far as that is known without asking anybody: a hint. */
+  likelyAccount(address: Uint8Array, index: number): Account | undefined {
+    const key = toHexKey(address);
+    const owner = this.#owner(key);
+    if (owner instanceof LocalShard) return owner.account(key, index);
+    return this.#finals === undefined ? this.#state.account(address) : this.#finals.account(key, index);
   }
 
   code(codeHash: Uint8Array): Uint8Array {
@@ -245,9 +352,9 @@ export class Epoch {
     return this.#records[index];
   }
 
-  /** Final results, in order; those below the watermark only. */
+  /** Final results, in order. */
   results(): TxResult[] {
-    assert(this.isDone, "results are read when all are final");
+    assert(this.isOver, "results are read when all are final and corrected");
     return this.#records.map((record, index): TxResult => {
       if (record === undefined) return { included: false, reason: "RESOURCE" };
       const result = resultOf(record);
@@ -258,9 +365,9 @@ export class Epoch {
 
   /** Net effect of the whole epoch. */
   net(): StateWrites {
-    assert(this.isDone, "the net effect is known when all are final");
+    assert(this.isOver, "the net effect is known when all are final");
     const writes = emptyWrites();
-    for (const shard of this.#shards) shard.net(writes, this.#codes);
+    for (const shard of this.#shards) shard.net(writes, (hash) => this.#codes.get(hash));
     return writes;
   }
 
@@ -286,19 +393,26 @@ export class Epoch {
   #install(index: number, record: TxRecord): void {
     this.#records[index] = record;
     for (const [hash, code] of record.codes()) this.#codes.set(hash, code);
-    const effects = effectsOf(record);
     if (this.#shards.length === 1) {
-      this.#shards[0]?.install(index, effects);
+      this.#shards[0]?.install(index, record, undefined);
       return;
     }
-    const parts: AccountEffect[][] = this.#shards.map(() => []);
-    for (const effect of effects) parts[this.#ownerIndex(effect.key)]?.push(effect);
-    for (const [i, shard] of this.#shards.entries()) shard.install(index, parts[i] as AccountEffect[]);
+    const parts = this.#partsOf(record);
+    for (const [i, shard] of this.#shards.entries()) shard.install(index, record, parts[i]);
+  }
+
+  /** By shard: offsets of its accounts. */
+  #partsOf(record: TxRecord): number[][] {
+    const parts: number[][] = this.#shards.map(() => []);
+    record.forEachAccount((at) => {
+      parts[this.#ownerIndex(record.hex(at + ACCOUNT.address, 20))]?.push(at);
+    });
+    return parts;
   }
 
   #installNothing(index: number): void {
     this.#records[index] = undefined;
-    for (const shard of this.#shards) shard.install(index, []);
+    for (const shard of this.#shards) shard.install(index, undefined, undefined);
   }
 
   #ownerIndex(key: string): number {
@@ -312,28 +426,28 @@ export class Epoch {
     return owner;
   }
 
-  #owner(key: string): KeyVersions {
-    return this.#shards[this.#ownerIndex(key)] as KeyVersions;
+  #owner(key: string): EpochShard {
+    return this.#shards[this.#ownerIndex(key)] as EpochShard;
+  }
+
+  /** Versions of the final results, as far as the watermark has come. */
+  #finalVersions(): KeyVersions {
+    this.#finals ??= new KeyVersions(this.#state, this.count);
+    for (; this.#finalsTo < this.#watermark; this.#finalsTo++) {
+      const record = this.#records[this.#finalsTo];
+      if (record !== undefined) this.#finals.install(this.#finalsTo, effectsOf(record));
+    }
+    return this.#finals;
   }
 
   /** Writes into the record what a serial run would have found: fields nobody depended on may have been others. */
   #settle(index: number, record: TxRecord): void {
-    record.forEachAccount((at) => {
-      const key = record.hex(at + ACCOUNT.address, 20);
-      const truth = this.account(key, index);
-      const nonceBefore = truth?.nonce ?? 0n;
-      const isCounted = record.u64(at + ACCOUNT.nonce) !== record.u64(at + ACCOUNT.nonceBefore);
-      record.setU64(at + ACCOUNT.nonceBefore, nonceBefore);
-      if (!isCounted) record.setU64(at + ACCOUNT.nonce, nonceBefore);
-      const delta = record.word(at + ACCOUNT.balance) - record.word(at + ACCOUNT.balanceBefore);
-      const balanceBefore = truth?.balanceWei ?? 0n;
-      record.setWord(at + ACCOUNT.balanceBefore, balanceBefore);
-      record.setWord(at + ACCOUNT.balance, balanceBefore + delta);
-      const isRecoded = !record.sameWord(at + ACCOUNT.codeHash, at + ACCOUNT.codeHashBefore);
-      record.setCodeHash(at + ACCOUNT.codeHashBefore, truth?.codeHash);
-      if (!isRecoded) record.setCodeHash(at + ACCOUNT.codeHash, truth?.codeHash);
-    });
+    record.forEachAccount((at) => this.#owner(record.hex(at + ACCOUNT.address, 20)).settle(index, record, at));
   }
+}
+
+function isElsewhere(shard: EpochShard): boolean {
+  return shard instanceof RemoteShard;
 }
 
 class EpochReader implements StateReader {

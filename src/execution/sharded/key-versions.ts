@@ -80,6 +80,8 @@ export class KeyVersions {
   readonly #parts: (readonly AccountEffect[] | undefined)[];
   #frontier = 0;
   #isBlocked = false;
+  /** Accounts and slots of the results taken so far. */
+  accesses = 0;
 
   /** Versions of `count` transactions on top of `base`. */
   constructor(base: StateReader, count: number) {
@@ -96,6 +98,7 @@ export class KeyVersions {
   install(index: number, part: readonly AccountEffect[]): void {
     const before = this.#parts[index];
     this.#parts[index] = part;
+    for (const effect of part) this.accesses += 1 + effect.slots.length;
     if (before !== undefined && sameWrites(before, part)) {
       if (index >= this.#frontier) this.#isBlocked &&= index !== this.#frontier;
       else if (!this.holds(index)) this.#takeBack(index);
@@ -187,8 +190,8 @@ export class KeyVersions {
     return this.#slot(this.#cell(key), slot).versions.writerBelow(index);
   }
 
-  /** Adds the net effect of all current results to `to`; `codes` are those made in the epoch, by hex key of the hash. */
-  net(to: StateWrites, codes: ReadonlyMap<string, Uint8Array>): void {
+  /** Adds the net effect of all current results to `to`; `codeOf` knows those made in the epoch, by hex key of the hash. */
+  net(to: StateWrites, codeOf: (codeHash: string) => Uint8Array | undefined): void {
     const end = this.#parts.length;
     assert(this.#frontier === end, "the net effect is that of a whole epoch");
     for (const [key, cell] of this.#cells) {
@@ -221,7 +224,7 @@ export class KeyVersions {
       to.accounts.set(key, write);
       if (cell.codeHash.isEmpty) continue;
       const codeKey = toHexKey(codeHash);
-      const code = codes.get(codeKey);
+      const code = codeOf(codeKey);
       if (code !== undefined) to.codes.set(codeKey, code);
     }
   }

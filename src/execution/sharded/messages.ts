@@ -4,6 +4,8 @@
  * every length; what does not decode is a CodecError and ends the link it came over.
  */
 import { codecError, Reader, Writer } from "../../base/binary.ts";
+import { bytesEqual } from "../../base/bytes.ts";
+import { EMPTY_CODE_HASH } from "../../protocol/ordered-trie.ts";
 import type { Account, BlockEnv, Fork, MissingKey } from "../execution.ts";
 import { Output, TxRecord } from "../wasm/result.ts";
 
@@ -257,18 +259,12 @@ export function decodeFromExecutor(bytes: Uint8Array): FromExecutor {
   return { kind: "done", epoch, batch, micros, indexes, records };
 }
 
-function writeEntries(w: Writer, entries: readonly StateEntry[]): void {
+export function writeEntries(w: Writer, entries: readonly StateEntry[]): void {
   w.list(entries, (entry) => {
     switch (entry.kind) {
       case "account": {
         w.byte(ACCOUNT).fixed(entry.address);
-        w.optional(entry.account, (a) =>
-          w
-            .bigint(a.nonce)
-            .bigint(a.balanceWei)
-            .fixed(a.codeHash)
-            .byte(a.hasStorage === true ? 1 : 0),
-        );
+        writeAccount(w, entry.account);
         break;
       }
       case "slot":
@@ -284,20 +280,13 @@ function writeEntries(w: Writer, entries: readonly StateEntry[]): void {
   });
 }
 
-function readEntries(r: Reader): StateEntry[] {
+/** Entries hold views of what is read. */
+export function readEntries(r: Reader): StateEntry[] {
   return r.list(COUNT_MAX, (): StateEntry => {
     switch (r.byte()) {
       case ACCOUNT: {
         const address = r.fixed(20);
-        const account = r.optional(
-          (): Account => ({
-            nonce: r.bigint(),
-            balanceWei: r.bigint(),
-            codeHash: r.fixed(32),
-            hasStorage: r.byte() === 1,
-          }),
-        );
-        return { kind: "account", address, account };
+        return { kind: "account", address, account: readAccount(r) };
       }
       case SLOT:
         return { kind: "slot", address: r.fixed(20), slot: r.fixed(32), value: r.fixed(32) };
@@ -307,4 +296,29 @@ function readEntries(r: Reader): StateEntry[] {
         return { kind: "blockHash", number: r.uvarint(), hash: r.fixed(32) };
     }
   });
+}
+
+export function writeAccount(w: Writer, account: Account | undefined): void {
+  w.optional(account, (a) =>
+    w
+      .bigint(a.nonce)
+      .bigint(a.balanceWei)
+      .fixed(a.codeHash)
+      .byte(a.hasStorage === true ? 1 : 0),
+  );
+}
+
+export function readAccount(r: Reader): Account | undefined {
+  return r.optional(() => ({
+    nonce: r.bigint(),
+    balanceWei: r.bigint(),
+    codeHash: readCodeHash(r),
+    hasStorage: r.byte() === 1,
+  }));
+}
+
+/** Most are the one of no code: as one object. */
+function readCodeHash(r: Reader): Uint8Array {
+  const hash = r.fixed(32);
+  return bytesEqual(hash, EMPTY_CODE_HASH) ? EMPTY_CODE_HASH : hash.slice();
 }

@@ -10,6 +10,11 @@ export type ShardedMetrics = {
   readonly stalls: CounterHandle;
   readonly lost: CounterHandle;
   readonly executorSeconds: CounterHandle;
+  readonly shardsLost: CounterHandle;
+  readonly validationSeconds: CounterHandle;
+  readonly accesses: CounterHandle;
+  readonly shardMessages: CounterHandle;
+  readonly shardBytes: CounterHandle;
   readonly affinity: GaugeHandle;
   readonly imbalance: GaugeHandle;
 };
@@ -38,6 +43,28 @@ export function shardedMetrics(metrics: Metrics): ShardedMetrics {
     ),
     lost: metrics.counter("sheaf_sharded_executors_lost_total", "Executors that ended and were replaced."),
     executorSeconds: metrics.counter("sheaf_sharded_executor_seconds_total", "Time executors spent running."),
+    shardsLost: metrics.counter(
+      "sheaf_sharded_shards_lost_total",
+      "Key shards elsewhere that ended, fell silent or lost messages, and were replaced.",
+    ),
+    validationSeconds: metrics.counter(
+      "sheaf_sharded_validation_seconds_total",
+      "Time key shards spent taking and validating results, wherever they are.",
+    ),
+    accesses: metrics.counter(
+      "sheaf_sharded_validated_accesses_total",
+      "Accounts and slots of the results key shards took.",
+    ),
+    shardMessages: metrics.counter(
+      "sheaf_sharded_shard_messages_total",
+      "Messages between the coordinator and key shards elsewhere.",
+      ["direction"],
+    ),
+    shardBytes: metrics.counter(
+      "sheaf_sharded_shard_bytes_total",
+      "Bytes between the coordinator and key shards elsewhere.",
+      ["direction"],
+    ),
     affinity: metrics.gauge(
       "sheaf_sharded_affinity_ratio",
       "Share of the dependencies of the last plan whose two ends run on one executor.",

@@ -16,6 +16,7 @@ import { hintOf, type TxHint } from "./hints.ts";
 import type { FromExecutor } from "./messages.ts";
 import type { ShardedMetrics } from "./metrics.ts";
 import { type Plan, Planner } from "./planner.ts";
+import { ShardSeat } from "./shard-seat.ts";
 import type { StageClock } from "./stage-clock.ts";
 
 /** What dealing out costs per transaction (codec, validation, waiting, running again) until it was measured. */
@@ -33,11 +34,14 @@ const MEASURED_GAS_MIN = 100_000;
 const UNTOLD_ACCOUNTS_MAX = 20_000;
 /** An executor that holds the watermark up for longer is passed over; the longest transaction takes a tenth of it. */
 const STALL_MS = 2_000;
+/** A key shard that is not ready after this long is not waited for any more. */
+const READY_MS = 60_000;
 
 export type ShardedOptions = {
   /** One way to an executor each. */
   readonly links: readonly OpenLink[];
-  readonly shards: number;
+  /** Key shards: how many are kept in this thread, or one way to each elsewhere. */
+  readonly shards: number | readonly OpenLink[];
   /** The executors read the stored state themselves: they are told of what is not stored yet only. */
   readonly areReading?: boolean;
   readonly metrics?: ShardedMetrics;
@@ -54,6 +58,7 @@ export class ShardedEngine implements Engine {
   readonly #engine: WasmEngine;
   readonly #options: ShardedOptions;
   readonly #seats: readonly ExecutorSeat[];
+  readonly #shardSeats: readonly ShardSeat[];
   readonly #planner = new Planner();
   #run: EpochRun | undefined;
   #epochs = 0;
@@ -64,6 +69,7 @@ export class ShardedEngine implements Engine {
   #considered = 0;
   #untold = emptyWrites();
   #mustForget = false;
+  #countedTraffic = { messagesOut: 0, messagesIn: 0, bytesOut: 0, bytesIn: 0 };
   /** Of the last epoch dealt out, for benches and tests. */
   lastOutcome: Omit<EpochOutcome, "results" | "writes"> | undefined;
 
@@ -82,7 +88,41 @@ export class ShardedEngine implements Engine {
           },
         }),
     );
-    for (const seat of this.#seats) seat.ensureOpen();
+    this.#shardSeats = (typeof options.shards === "number" ? [] : options.shards).map(
+      (open, index) =>
+        new ShardSeat(index, open, {
+          received: (shard, answer) => this.#run?.shardReceived(shard, answer),
+          lost: (shard, cause) => {
+            options.log?.warn("key shard lost, its part is validated here", { shard, err: cause });
+            options.metrics?.shardsLost.inc();
+            this.#run?.shardLost(shard);
+          },
+        }),
+    );
+    for (const seat of [...this.#seats, ...this.#shardSeats]) seat.ensureOpen();
+  }
+
+  /** Resolves when the key shards elsewhere are ready or given up; what comes before is validated here. */
+  async shardsReady(): Promise<void> {
+    // Workers hold no process open, so something else has to while they are waited for.
+    let timer: NodeJS.Timeout | undefined;
+    const tooLong = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, READY_MS);
+    });
+    await Promise.race([tooLong, Promise.all(this.#shardSeats.map((seat) => seat.settled))]);
+    clearTimeout(timer);
+  }
+
+  /** Messages and bytes to and from key shards elsewhere so far. */
+  get shardTraffic(): ShardSeat["traffic"] {
+    const sum = { messagesOut: 0, messagesIn: 0, bytesOut: 0, bytesIn: 0 };
+    for (const { traffic } of this.#shardSeats) {
+      sum.messagesOut += traffic.messagesOut;
+      sum.messagesIn += traffic.messagesIn;
+      sum.bytesOut += traffic.bytesOut;
+      sum.bytesIn += traffic.bytesIn;
+    }
+    return sum;
   }
 
   /** Bytes to and from executors so far. */
@@ -111,7 +151,7 @@ export class ShardedEngine implements Engine {
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.#seats.map((seat) => seat.close()));
+    await Promise.all([...this.#seats, ...this.#shardSeats].map((seat) => seat.close()));
     await this.#engine.close();
   }
 
@@ -170,7 +210,7 @@ export class ShardedEngine implements Engine {
     gasAvailable: number,
   ): Promise<BatchResults> {
     const startMs = performance.now();
-    for (const seat of this.#seats) seat.ensureOpen();
+    for (const seat of [...this.#seats, ...this.#shardSeats]) seat.ensureOpen();
     this.#tellUntold();
     const run = new EpochRun({
       id: ++this.#epochs,
@@ -179,7 +219,8 @@ export class ShardedEngine implements Engine {
       hints,
       state,
       gasAvailable,
-      shards: this.#options.shards,
+      shards: typeof this.#options.shards === "number" ? this.#options.shards : this.#options.shards.length,
+      shardSeats: this.#shardSeats,
       stallMs: this.#options.stallMs ?? STALL_MS,
       engine: this.#engine,
       planner: this.#planner,
@@ -225,6 +266,15 @@ export class ShardedEngine implements Engine {
     metrics.ignored.inc(stats.ignoredResults);
     metrics.stalls.inc(outcome.stalls);
     metrics.executorSeconds.inc(outcome.executorMicros / 1_000_000);
+    metrics.validationSeconds.inc(outcome.validation.micros / 1_000_000);
+    metrics.accesses.inc(outcome.validation.accesses);
+    const traffic = this.shardTraffic;
+    const counted = this.#countedTraffic;
+    this.#countedTraffic = traffic;
+    metrics.shardMessages.inc(traffic.messagesOut - counted.messagesOut, { direction: "out" });
+    metrics.shardMessages.inc(traffic.messagesIn - counted.messagesIn, { direction: "in" });
+    metrics.shardBytes.inc(traffic.bytesOut - counted.bytesOut, { direction: "out" });
+    metrics.shardBytes.inc(traffic.bytesIn - counted.bytesIn, { direction: "in" });
     if (plan.edges > 0) metrics.affinity.set(plan.keptEdges / plan.edges);
     const mean = plan.loads.reduce((sum, load) => sum + load, 0) / plan.loads.length;
     if (mean > 0) metrics.imbalance.set(Math.max(...plan.loads) / mean - 1);

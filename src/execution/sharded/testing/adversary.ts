@@ -12,6 +12,7 @@ import { World } from "../../wasm/testing/world.ts";
 import type { WasmEngine } from "../../wasm/wasm.ts";
 import { Epoch, type EpochStats } from "../epoch.ts";
 import { hintOf } from "../hints.ts";
+import { type ShardChaos, ShardsElsewhere } from "./shards-elsewhere.ts";
 
 export type EpochCase = {
   readonly env: BlockEnv;
@@ -32,6 +33,8 @@ export type Adversity = {
   readonly repeats: number;
   /** Percent of steps at which an executor dies with all it had. */
   readonly deaths: number;
+  /** What happens to key shards; undefined: they are with the coordinator. */
+  readonly shardChaos?: ShardChaos | undefined;
 };
 
 /** Anything from calm to hopeless, at 1 to 16 executors. */
@@ -44,6 +47,20 @@ export function randomAdversity(random: Random): Adversity {
     losses: random.pick([0, 5, 50]),
     repeats: random.pick([0, 30]),
     deaths: random.pick([0, 5]),
+    shardChaos: randomShardChaos(random),
+  };
+}
+
+/** Shards here or elsewhere, some of them or all, over links from perfect to hopeless. */
+export function randomShardChaos(random: Random): ShardChaos | undefined {
+  const elsewhere = random.pick([0, 50, 100]);
+  if (elsewhere === 0) return undefined;
+  const isCalm = random.chance(40);
+  return {
+    elsewhere,
+    losses: isCalm ? 0 : random.pick([0, 3]),
+    repeats: isCalm ? 0 : random.pick([0, 20]),
+    deaths: isCalm ? 0 : random.pick([0, 2]),
   };
 }
 
@@ -59,7 +76,10 @@ export type Outcome = {
 export function runAdversely(engine: WasmEngine, c: EpochCase, adversity: Adversity, random: Random): Outcome {
   const { env, txs, world } = c;
   const hints = txs.map(hintOf);
+  const { shardChaos } = adversity;
+  const elsewhere = shardChaos && new ShardsElsewhere(adversity.shards, shardChaos, random);
   const epoch = new Epoch({
+    ...(elsewhere && { elsewhere: { epoch: 1, sends: elsewhere.sends } }),
     count: txs.length,
     gasLimits: hints.map((hint) => hint.gasLimit),
     state: world,
@@ -72,8 +92,14 @@ export function runAdversely(engine: WasmEngine, c: EpochCase, adversity: Advers
     if (hint.gasLimit !== undefined && hint.gasLimit <= c.gasAvailable) random.pick(queues).push(index);
   if (random.chance(30)) for (const queue of queues) shuffle(queue, random);
   const answers: Answer[] = [];
+  const reads = new CheckedReads();
   let attempt = 0;
-  for (let steps = 0; !epoch.isDone && steps < 100_000; steps++) {
+  for (let steps = 0; !epoch.isOver && steps < 100_000; steps++) {
+    if (elsewhere !== undefined) {
+      if (random.chance(10)) reads.ask(epoch, random.pick(txs).sender);
+      if (random.chance(30)) epoch.flush();
+      if (random.chance(60)) elsewhere.step(epoch);
+    }
     const queue = random.pick(queues);
     const action = random.below(10);
     if (action < 4 && queue.length > 0) {
@@ -101,12 +127,18 @@ export function runAdversely(engine: WasmEngine, c: EpochCase, adversity: Advers
     } else if (action < 8 && answers.length > 0) {
       const [answer] = answers.splice(random.below(answers.length), 1);
       if (answer === undefined) continue;
-      const delivery = epoch.deliver(answer.index, answer.attempt, answer.record);
-      if (delivery === "stale" && random.chance(70)) random.pick(queues).unshift(answer.index);
+      epoch.deliver(answer.index, answer.attempt, answer.record);
+      for (const { index } of epoch.takeStale()) if (random.chance(70)) random.pick(queues).unshift(index);
       if (random.chance(60)) checkedAdvance(epoch);
     } else if (action === 8 || (answers.length === 0 && queues.every((q) => q.length === 0))) {
       checkedAdvance(epoch);
-      if (epoch.isDone) break;
+      if (epoch.isOver) break;
+      if (elsewhere !== undefined && (epoch.isDone || epoch.isInstalled(epoch.watermark))) {
+        // It waits for what shards say. Two rounds may be on their way, and what is to be told then comes after them.
+        epoch.flush();
+        if (action !== 8) elsewhere.settle(epoch);
+        continue;
+      }
       const { from, to } = epoch.exactRange(1 + random.below(4));
       if (from === to) throw new Error(`nothing stops the watermark at ${from}`);
       const { records } = engine.executePartial(env, txs.slice(from, to), epoch.reader(from), epoch.gasLeft, {
@@ -115,8 +147,42 @@ export function runAdversely(engine: WasmEngine, c: EpochCase, adversity: Advers
       epoch.deliverExact(records);
     }
   }
-  if (!epoch.isDone) throw new Error("the epoch did not end in a bounded number of steps");
+  if (!epoch.isOver) throw new Error("the epoch did not end in a bounded number of steps");
+  // The end does not wait for reads that nobody needs any more; here they are to come all the same.
+  for (let rounds = 0; rounds < 4; rounds++) {
+    epoch.flush();
+    elsewhere?.settle(epoch);
+  }
+  reads.check();
   return { results: epoch.results(), writes: epoch.net(), stats: epoch.stats };
+}
+
+/** Reads at the watermark, which must be answered, and with what is final there. */
+class CheckedReads {
+  #asked = 0;
+  #answered = 0;
+  #wrong: string | undefined;
+
+  ask(epoch: Epoch, address: Uint8Array): void {
+    const index = epoch.watermark;
+    const expected = epoch.account(toHexKey(address), index);
+    this.#asked++;
+    epoch.read({
+      index,
+      key: { kind: "account", address },
+      done: (entry) => {
+        this.#answered++;
+        const account = entry.kind === "account" ? entry.account : undefined;
+        if (account?.nonce !== expected?.nonce || account?.balanceWei !== expected?.balanceWei)
+          this.#wrong = `at ${index} ${toHexKey(address)} has ${account?.nonce} ${account?.balanceWei}`;
+      },
+    });
+  }
+
+  check(): void {
+    if (this.#wrong !== undefined) throw new Error(`a read came out wrong: ${this.#wrong}`);
+    if (this.#answered !== this.#asked) throw new Error(`${this.#asked - this.#answered} reads were not answered`);
+  }
 }
 
 /** I5: the watermark never goes back. */

@@ -1,4 +1,4 @@
-/** Owns links that lose, repeat, delay and reorder messages, cut executors off in the middle, and stall. */
+/** Owns links that lose, repeat, delay and reorder messages, cut workers off in the middle, and stall. */
 
 import type { OpenLink } from "../../../link/link.ts";
 import type { Random } from "../../wasm/testing/random-program.ts";
@@ -9,14 +9,27 @@ export type Chaos = {
   readonly repeats: number;
   readonly delays: number;
   readonly deaths: number;
+  /** Late messages hold back those behind them, and messages to the worker are lost too: for key shards. */
+  readonly isOrdered?: boolean;
 };
 
-/** The link behind `open`, with what its executor answers in disorder. */
+/** The link behind `open`, with what its worker answers in disorder. */
 export function chaosLink(open: OpenLink, chaos: Chaos, random: Random): OpenLink {
   return ({ received, lost }) => {
     let isOpen = true;
     const deliver = (message: Uint8Array): void => {
       if (isOpen) received(message);
+    };
+    const held: Uint8Array[] = [];
+    const release = (): void => {
+      for (const message of held.splice(0)) deliver(message);
+    };
+    const arrive = (message: Uint8Array): void => {
+      const isLate = random.chance(chaos.delays);
+      if (chaos.isOrdered === true && (isLate || held.length > 0)) {
+        if (held.push(message) === 1) setTimeout(release, random.below(8));
+      } else if (isLate) setTimeout(() => deliver(message), random.below(8));
+      else deliver(message);
     };
     const link = open({
       received: (message) => {
@@ -27,15 +40,15 @@ export function chaosLink(open: OpenLink, chaos: Chaos, random: Random): OpenLin
           return;
         }
         const copies = random.chance(chaos.repeats) ? [message, message.slice()] : [message];
-        for (const copy of copies)
-          if (random.chance(chaos.delays)) setTimeout(() => deliver(copy), random.below(8));
-          else deliver(copy);
+        for (const copy of copies) arrive(copy);
       },
       lost,
     });
     return {
       send: (message) => {
-        if (isOpen) link.send(message);
+        if (!isOpen || (chaos.isOrdered === true && random.chance(chaos.losses))) return;
+        if (chaos.isOrdered === true && random.chance(chaos.repeats)) link.send(message.slice());
+        link.send(message);
       },
       close: () => {
         isOpen = false;
