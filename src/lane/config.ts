@@ -1,18 +1,36 @@
-/** Limits of a lane's pool. */
-import { bool, type ConfigOf, defineConfig, int } from "../base/config.ts";
+/** How many lanes there are, their order, and the limits of their pools. */
+import { bool, type ConfigOf, defineConfig, int, oneOf } from "../base/config.ts";
+import { ORDERINGS } from "../protocol/ordering.ts";
+import { LANES_MAX } from "./lane-of.ts";
 
 export const laneConfig = defineConfig("lane", {
+  lanes: int("SHEAF_LANES", {
+    default: 1,
+    min: 1,
+    max: LANES_MAX,
+    help: "Lanes that share the senders, each with a pool and a log of its own. Another number takes effect with a restart: what waits moves to its lane.",
+  }),
+  ordering: oneOf("SHEAF_ORDERING", ORDERINGS, {
+    default: "priority-fee",
+    help: "The order within a cut: by effective priority fee, then by time; or by time of acceptance alone.",
+  }),
+  orderReceiptsMax: int("SHEAF_ORDER_RECEIPTS_MAX", {
+    default: 65_536,
+    min: 0,
+    max: 16_777_216,
+    help: "Accepted transactions whose order receipt a lane can still give; 0 gives none.",
+  }),
   poolTxsMax: int("SHEAF_POOL_TXS_MAX", {
     default: 65_536,
     min: 16,
     max: 4_194_304,
-    help: "Transactions the pool holds; beyond it new ones are refused (accepted ones are never evicted).",
+    help: "Transactions the pool of a lane holds; beyond it new ones are refused (accepted ones are never evicted).",
   }),
   poolSizeMaxBytes: int("SHEAF_POOL_SIZE_MAX_BYTES", {
     default: 268_435_456,
     min: 1_048_576,
     max: 17_179_869_184,
-    help: "Bytes of transactions the pool holds.",
+    help: "Bytes of transactions the pool of a lane holds.",
   }),
   senderTxsMax: int("SHEAF_POOL_SENDER_TXS_MAX", {
     default: 4_096,

@@ -5,15 +5,16 @@ import { toHex, toHexKey } from "../base/bytes.ts";
 import { systemClock } from "../base/clock.ts";
 import { readConfig } from "../base/config.ts";
 import { silentLog } from "../base/log.ts";
-import { Metrics } from "../base/metrics.ts";
 import type { Account } from "../execution/execution.ts";
 import { MemoryLog } from "../log/memory-log.ts";
+import { orderingPolicy } from "../protocol/ordering.ts";
 import { recoverSender } from "../protocol/sender.ts";
 import { decodeSignedTransaction, signAuthorization, signTransaction } from "../protocol/transaction-codec.ts";
 import type { PooledTransaction } from "../rpc/chain-view.ts";
+import type { LaneBatch, Settlement } from "./api.ts";
 import { laneConfig } from "./config.ts";
 import { Lane } from "./lane.ts";
-import { laneMetrics } from "./metrics.ts";
+import { LaneTail } from "./lane-tail.ts";
 
 const CHAIN_ID = 901;
 const GWEI = 10n ** 9n;
@@ -56,8 +57,6 @@ function tx(p: {
 type World = {
   accounts: Map<string, Account>;
   journal: MemoryLog;
-  /** What the backlog leaves to admission. */
-  share: number;
   open: (orderedSeq?: number) => Promise<Lane>;
 };
 
@@ -68,11 +67,12 @@ function world(overrides: Parameters<typeof readConfig<typeof laneConfig>>[2] = 
     accounts.set(sender, { nonce: 0n, balanceWei: 10n ** 18n, codeHash: EMPTY_CODE });
   }
   const journal = new MemoryLog("lane");
-  const open = (orderedSeq = 0): Promise<Lane> =>
+  const open = async (orderedSeq = 0): Promise<Lane> =>
     Lane.open(
       readConfig(laneConfig, {}, overrides),
       {
         index: 0,
+        ordering: orderingPolicy("priority-fee"),
         chainId: CHAIN_ID,
         clock: systemClock,
         account: (a) => accounts.get(toHexKey(a)),
@@ -81,21 +81,34 @@ function world(overrides: Parameters<typeof readConfig<typeof laneConfig>>[2] = 
         log: silentLog,
         journal,
         term: 1,
-        metrics: laneMetrics(new Metrics()),
-        admissionShare: () => state.share,
+        onDropped: () => undefined,
       },
-      orderedSeq,
+      await LaneTail.open(0, journal, orderedSeq),
     );
-  const state: World = { accounts, journal, share: 1, open };
-  return state;
+  return { accounts, journal, open };
 }
 
-const LIMITS = { gasMax: 30_000_000, gasLeft: 60_000_000, sizeMaxBytes: 1 << 20, txOverheadBytes: 0, baseFeeWei: GWEI };
+let cutMs = 4e12;
+const LIMITS = {
+  gasMax: 30_000_000,
+  gasLeft: 60_000_000,
+  sizeMaxBytes: 1 << 20,
+  txOverheadBytes: 0,
+  baseFeeWei: GWEI,
+  /** Every cut is later than the one before. */
+  get acceptedBeforeMs() {
+    return ++cutMs;
+  },
+};
+const hashesOf = (batch: LaneBatch): Uint8Array[] => batch.txs.map(({ raw }) => decodeSignedTransaction(raw).hash);
+const included = (batch: LaneBatch): Settlement[] =>
+  batch.txs.map((one) => ({ hash: decodeSignedTransaction(one.raw).hash, included: true, tx: one }));
+const released = async (lane: Lane, batch: LaneBatch): Promise<number> => (await lane.release(batch)) as number;
 const nonces = (batch: { txs: readonly { raw: Uint8Array }[] }): number[] =>
   batch.txs.map((t) => Number(decodeSignedTransaction(t.raw).nonce));
 
-async function codes(lane: Lane, items: readonly PooledTransaction[]): Promise<string[]> {
-  return (await lane.submit(items)).map((o) => (o.accepted ? "ok" : o.code));
+async function codes(lane: Lane, items: readonly PooledTransaction[], share = 1): Promise<string[]> {
+  return (await lane.submit(items, share)).map((o) => (o.accepted ? "ok" : o.code));
 }
 
 test("nonce gaps are held back until they are filled", async () => {
@@ -109,16 +122,12 @@ test("nonce gaps are held back until they are filled", async () => {
 });
 
 test("a backlog leaves an even share to admission, then nothing, and never touches what was accepted", async () => {
-  const state = world();
-  const lane = await state.open();
+  const lane = await world().open();
   assert.deepEqual(await codes(lane, [tx({ from: 0, nonce: 0 })]), ["ok"]);
-  state.share = 0.5;
   const three = [1, 2, 3].map((from) => tx({ from, nonce: 0 }));
-  assert.deepEqual(await codes(lane, three), ["BACKLOG_FULL", "ok", "BACKLOG_FULL"]);
-  state.share = 0;
-  assert.deepEqual(await codes(lane, three), ["BACKLOG_FULL", "ALREADY_KNOWN", "BACKLOG_FULL"]);
+  assert.deepEqual(await codes(lane, three, 0.5), ["BACKLOG_FULL", "ok", "BACKLOG_FULL"]);
+  assert.deepEqual(await codes(lane, three, 0), ["BACKLOG_FULL", "ALREADY_KNOWN", "BACKLOG_FULL"]);
   assert.equal(lane.take(LIMITS).txs.length, 2);
-  state.share = 1;
   assert.deepEqual(await codes(lane, [tx({ from: 1, nonce: 0 })]), ["ok"]);
 });
 
@@ -191,7 +200,7 @@ test("a transaction that needs more gas than a cut orders is taken, one that nee
     const batch = lane.take({ ...LIMITS, gasLeft });
     if (batch.txs.length === 0) return [];
     await lane.release(batch);
-    await lane.settle(batch.hashes.map((hash) => ({ hash, included: true as const })));
+    await lane.settle(included(batch));
     return batch.txs.map((t) => decodeSignedTransaction(t.raw).gasLimit);
   };
   assert.deepEqual(await take(44_000_000), [21_000n, 21_000n]);
@@ -242,7 +251,7 @@ test("an account whose code is another's has one transaction at a time, which it
   await lane.release(batch);
   assert.deepEqual(await codes(lane, [tx({ nonce: 1 })]), ["DELEGATED_LIMIT"], "in flight counts");
   w.accounts.set(sender, { nonce: 1n, balanceWei: 10n ** 18n, codeHash: DELEGATED });
-  await lane.settle(batch.hashes.map((hash) => ({ hash, included: true })));
+  await lane.settle(included(batch));
   assert.deepEqual(await codes(lane, [tx({ nonce: 1 })]), ["ok"]);
 });
 
@@ -267,7 +276,7 @@ test("who is about to delegate counts as delegated, and is not reserved twice", 
   // Once the delegating transaction is through, its authority is free (its code is looked at then).
   const batch = lane.take(LIMITS);
   await lane.release(batch);
-  await lane.settle(batch.hashes.map((hash) => ({ hash, included: true })));
+  await lane.settle(included(batch));
   for (const address of w.accounts.keys())
     w.accounts.set(address, { nonce: address === used ? 2n : 1n, balanceWei: 10n ** 18n, codeHash: EMPTY_CODE });
   lane.onHead({ gasLimit: 31_000_000, changed: w.accounts.keys() });
@@ -281,8 +290,12 @@ test("a restart finds every accepted transaction, and a release that was never o
   await lane.submit(items);
   const batch = lane.take({ ...LIMITS, gasMax: 42_000 });
   assert.equal(batch.txs.length, 2);
-  const seq = await lane.release(batch);
-  assert.deepEqual(await lane.batchAt(seq), batch.txs);
+  const seq = await released(lane, batch);
+  const tail = await LaneTail.open(0, w.journal, 0);
+  assert.deepEqual(
+    (await tail.batchAt(seq)).map((one) => one.raw),
+    batch.txs.map((one) => one.raw),
+  );
 
   const unordered = await w.open(0);
   assert.ok(
@@ -301,14 +314,13 @@ test("an ordered release does not come back after a restart", async () => {
   const lane = await w.open();
   await lane.submit([tx({ nonce: 0 }), tx({ from: 1, nonce: 0 })]);
   const batch = lane.take({ ...LIMITS, gasMax: 21_000 });
-  const seq = await lane.release(batch);
+  const seq = await released(lane, batch);
   const restarted = await w.open(seq);
   assert.deepEqual(
-    batch.hashes.map((h) => restarted.get(h)),
+    hashesOf(batch).map((h) => restarted.get(h)),
     [undefined],
   );
   assert.equal(restarted.status().pending, 1);
-  assert.deepEqual(await restarted.batchAt(seq), batch.txs);
 });
 
 test("what is skipped for now returns to the pool and survives a restart; what can never run is dropped", async () => {
@@ -316,10 +328,10 @@ test("what is skipped for now returns to the pool and survives a restart; what c
   const lane = await w.open();
   const [a, b, c] = [tx({ nonce: 0 }), tx({ from: 1, nonce: 0 }), tx({ from: 2, nonce: 0 })];
   await lane.submit([a, b, c]);
-  const seq = await lane.release(lane.take(LIMITS));
+  const seq = await released(lane, lane.take(LIMITS));
   w.accounts.set(toHexKey(a.sender), { nonce: 1n, balanceWei: 10n ** 18n, codeHash: EMPTY_CODE });
   await lane.settle([
-    { hash: a.tx.hash, included: true },
+    { hash: a.tx.hash, included: true, tx: { raw: a.tx.raw, sender: a.sender } },
     { hash: b.tx.hash, included: false, reason: "FEE_BELOW_BASE", tx: { raw: b.tx.raw, sender: b.sender } },
     { hash: c.tx.hash, included: false, reason: "INSUFFICIENT_FUNDS", tx: { raw: c.tx.raw, sender: c.sender } },
   ]);
@@ -331,7 +343,7 @@ test("what is skipped for now returns to the pool and survives a restart; what c
     assert.equal(l.get(c.tx.hash), undefined);
   }
   assert.deepEqual(
-    restarted.take(LIMITS).hashes.map((h) => toHex(h)),
+    hashesOf(restarted.take(LIMITS)).map((h) => toHex(h)),
     [toHex(b.tx.hash)],
   );
 });
@@ -342,13 +354,13 @@ test("transactions of rewound blocks are executable again, also after a restart"
   const items = [tx({ nonce: 0 }), tx({ nonce: 1 })];
   await lane.submit(items);
   const batch = lane.take(LIMITS);
-  const seq = await lane.release(batch);
+  const seq = await released(lane, batch);
   const sender = toHexKey(items[0]?.sender ?? new Uint8Array(0));
   w.accounts.set(sender, { nonce: 2n, balanceWei: 10n ** 18n, codeHash: EMPTY_CODE });
-  await lane.settle(batch.hashes.map((hash) => ({ hash, included: true as const })));
+  await lane.settle(included(batch));
   const restore = await lane.prepareReturn(batch.txs);
   w.accounts.set(sender, { nonce: 0n, balanceWei: 10n ** 18n, codeHash: EMPTY_CODE });
-  restore();
+  await restore();
   assert.deepEqual(nonces(lane.take(LIMITS)), [0, 1]);
   assert.deepEqual(nonces((await w.open(seq)).take(LIMITS)), [0, 1]);
 });
@@ -375,14 +387,14 @@ test("any interleaving of submissions, takes and settlements keeps every accepte
         } else if (a.kind === "cut") {
           const batch = lane.take({ ...LIMITS, gasMax: 21_000 * a.n });
           if (batch.txs.length === 0) continue;
-          ordered = await lane.release(batch);
+          ordered = await released(lane, batch);
           for (const t of batch.txs) {
             const account = w.accounts.get(toHexKey(t.sender)) as Account;
             assert.equal(account.nonce, decodeSignedTransaction(t.raw).nonce);
             w.accounts.set(toHexKey(t.sender), { ...account, nonce: account.nonce + 1n });
           }
-          executed.push(...batch.hashes.map(toHexKey));
-          await lane.settle(batch.hashes.map((hash) => ({ hash, included: true as const })));
+          executed.push(...hashesOf(batch).map(toHexKey));
+          await lane.settle(included(batch));
           lane.onHead({ gasLimit: 31_000_000, changed: [] });
           await lane.trim(ordered);
         } else lane = await w.open(ordered);
@@ -430,7 +442,7 @@ test("ids of transactions that are gone are not given again after a restart", as
   const first = await w.open();
   const [a, b] = [tx({ nonce: 0 }), tx({ nonce: 1 })];
   await first.submit([a]);
-  const ordered = await first.release(first.take(LIMITS));
+  const ordered = await released(first, first.take(LIMITS));
   w.accounts.set(toHexKey(a.sender), { nonce: 1n, balanceWei: 10n ** 18n, codeHash: EMPTY_CODE });
   await (await w.open(ordered)).submit([b]);
   assert.notEqual((await w.open(ordered)).get(b.tx.hash), undefined);

@@ -2,44 +2,55 @@
  * Owns one ingest lane: its pool and the log that makes the pool durable. A submission is answered only when the log
  * holds it; from there on only execution, replacement, expiry or a stated rejection ends it.
  * Invariant: replaying the log gives every accepted transaction that is not yet settled; a release record is written
- * before the cut that names it. On a log failure the lane stops answering (the process must restart and read the log).
+ * before the cut that names it; times given to transactions never fall. On a log failure the lane stops answering (the
+ * process must restart and read the log).
  */
 import { assert } from "../base/assert.ts";
 import { toHex, toHexKey } from "../base/bytes.ts";
 import type { Log } from "../base/log.ts";
 import type { SkipReason } from "../execution/execution.ts";
-import { isLeaseRecord } from "../log/lease.ts";
 import type { AppendLog } from "../log/log.ts";
 import { LogWriter } from "../log/log-writer.ts";
-import type { OrderedTx } from "../protocol/cut.ts";
-import type { SignedTransaction } from "../protocol/transaction.ts";
+import type { LaneTx } from "../protocol/ordering.ts";
 import { decodeSignedTransaction } from "../protocol/transaction-codec.ts";
 import type { PooledTransaction, SubmitOutcome } from "../rpc/chain-view.ts";
-import type { LaneApi, LaneBatch, Settlement, TakeLimits } from "./api.ts";
+import type {
+  ArrivalBatch,
+  LaneApi,
+  LaneBatch,
+  LaneHead,
+  LaneUsage,
+  PoolContent,
+  Settlement,
+  TakeLimits,
+} from "./api.ts";
+import { Arrivals } from "./arrivals.ts";
 import type { LaneConfig } from "./config.ts";
-import { decodeLaneRecord, encodeLaneRecord } from "./lane-codec.ts";
-import type { LaneMetrics } from "./metrics.ts";
+import { encodeLaneRecord } from "./lane-codec.ts";
+import { laneOf } from "./lane-of.ts";
+import type { AcceptedTx, LaneTail, ReleaseNeed } from "./lane-tail.ts";
 import { type Entry, Pool, type PoolDeps, type Rejection } from "./pool.ts";
 
 /** Skips that say "not now": the transaction may run later and returns to the pool. */
 const RETRY: ReadonlySet<SkipReason> = new Set<SkipReason>(["FEE_BELOW_BASE", "GAS_LIMIT_EXCEEDED", "NONCE_TOO_HIGH"]);
 
+export function runsLater(settlement: Settlement): boolean {
+  return !settlement.included && RETRY.has(settlement.reason);
+}
+
 export type LaneDeps = PoolDeps & {
-  readonly index: number;
   readonly log: Log;
   readonly journal: AppendLog;
   /** Fencing term of this run. */
   readonly term: number;
-  readonly metrics: LaneMetrics;
-  /**
-   * Share of new transactions to admit, given the bytes the pool holds: below 1 while the chain is behind with posting.
-   */
-  readonly admissionShare?: (poolBytes: number) => number;
-  /** Told of every accepted transaction, after it is durable. */
-  readonly onAccepted?: (tx: SignedTransaction) => void;
+  /** Accepted transactions that will not be in the chain are counted, by reason. */
+  readonly onDropped: (reason: string) => void;
+  /** Brings these accounts within reach of `account`; absent where all are. */
+  readonly load?: (addresses: readonly Uint8Array[]) => Promise<void>;
 };
 
-const READ_RECORDS = 512;
+/** Of transactions in one record: far below what a log takes. */
+const RECORD_SIZE_MAX_BYTES = 4 << 20;
 
 const BEHIND: Rejection = {
   code: "BACKLOG_FULL",
@@ -51,11 +62,15 @@ export class Lane implements LaneApi {
   readonly #deps: LaneDeps;
   readonly #pool: Pool;
   readonly #writer: LogWriter;
-  /** Log position of each live entry's accepted record, by id; and live entries per record. */
+  readonly #arrivals: Arrivals;
+  /** Newest time given. */
+  #clockMs = 0;
+  /** Log position of each live entry's record, by id; and live entries per record. */
   readonly #recordOf = new Map<number, number>();
   readonly #livePerRecord = new Map<number, number>();
   /** Settled in blocks that are not sealed yet: their records are still needed for replay. */
   #settled: Entry[] = [];
+  #needs: ReleaseNeed[] = [];
   /** Admissions owed: a share of one half admits every second transaction. */
   #credit = 0;
   #open: { batch: LaneBatch; entries: readonly Entry[] } | undefined;
@@ -65,77 +80,72 @@ export class Lane implements LaneApi {
     this.#deps = deps;
     this.#pool = new Pool(config, deps);
     this.#writer = new LogWriter(deps.journal, deps.term);
-    deps.metrics.poolTxsMax.set(config.poolTxsMax);
+    this.#arrivals = new Arrivals(deps.index, deps.journal, config.orderReceiptsMax);
   }
 
   /**
-   * Opens the lane and rebuilds its pool from the log. `orderedSeq` is the newest lane position the order log names:
-   * a release after it never became part of the order and is withdrawn.
+   * Opens the lane on what `tail` has read of its log, to the end: this process writes it from now on. `owed`:
+   * transactions that execution put back, which may not be durable here yet.
    */
-  static async open(config: LaneConfig, deps: LaneDeps, orderedSeq: number): Promise<Lane> {
+  static async open(
+    config: LaneConfig,
+    deps: LaneDeps,
+    tail: LaneTail,
+    owed: readonly Settlement["tx"][] = [],
+  ): Promise<Lane> {
     const lane = new Lane(config, deps);
-    await lane.#recover(orderedSeq);
+    await lane.#recover(tail, owed);
     return lane;
   }
 
-  async #recover(orderedSeq: number): Promise<void> {
-    const journal = this.#deps.journal;
-    const accepted = new Map<number, { tx: OrderedTx; seq: number }>();
-    const releases = new Map<number, readonly number[]>();
-    for (let seq = journal.oldestSeq; seq <= journal.tip.seq; ) {
-      const records = await journal.read(seq, READ_RECORDS);
-      assert(records.length > 0, "the log holds every record up to its tip");
-      for (const record of records) {
-        seq = record.seq + 1;
-        if (isLeaseRecord(record.payload)) continue;
-        const body = decodeLaneRecord(record.payload);
-        if (body.kind === "accepted")
-          for (const [i, tx] of body.txs.entries()) accepted.set(body.firstId + i, { tx, seq: record.seq });
-        else if (body.kind === "release") releases.set(record.seq, body.ids);
-        else releases.delete(body.seq);
-      }
-    }
+  async #recover(tail: LaneTail, owed: readonly Settlement["tx"][]): Promise<void> {
+    const withdrawn = tail.takeBackUnordered();
+    this.#needs = [...tail.needs];
     // Ids of transactions that are gone stay taken: a release that names one must not swallow a new transaction.
-    for (const id of accepted.keys()) this.#pool.skipIds(id);
-    for (const ids of releases.values()) for (const id of ids) this.#pool.skipIds(id);
-    for (const seq of releases.keys())
-      if (seq > orderedSeq) {
-        releases.delete(seq);
-        await this.#writer.append(encodeLaneRecord({ kind: "withdraw", seq }));
-      }
-    for (const ids of releases.values()) for (const id of ids) accepted.delete(id);
-    for (const [id, { tx, seq }] of accepted) {
-      const entry = this.#pool.restore({ tx: decodeSignedTransaction(tx.raw), sender: tx.sender.slice() }, id);
+    this.#pool.skipIds(tail.newestId);
+    this.#clockMs = await this.#arrivals.recover();
+    const accepted = [...tail.accepted].sort(([a], [b]) => a - b);
+    await this.#deps.load?.([...accepted.map(([, { tx }]) => tx.sender), ...owed.map(({ sender }) => sender)]);
+    const held = new Set<string>();
+    for (const [id, { tx, seq }] of accepted as [number, AcceptedTx][]) {
+      const item = pooled(tx);
+      held.add(toHexKey(item.tx.hash));
+      const entry = this.#pool.restore(item, id);
       if (entry !== undefined) this.#track(entry, seq);
     }
-    if (accepted.size > 0) this.#deps.log.info("pool recovered from the lane log", { transactions: this.#pool.size });
-    this.#updateMetrics();
+    const returned: Entry[] = [];
+    for (const tx of owed) {
+      const item = pooled(this.#known(tx));
+      const entry = held.has(toHexKey(item.tx.hash)) ? undefined : this.#pool.restore(item);
+      if (entry !== undefined) returned.push(entry);
+    }
+    await Promise.all([
+      ...withdrawn.map((seq) => this.#writer.append(encodeLaneRecord({ kind: "withdraw", seq }))),
+      this.#journalReturned(returned),
+    ]);
+    if (this.#pool.size > 0)
+      this.#deps.log.info("pool recovered from the lane log", { lane: this.index, transactions: this.#pool.size });
   }
 
-  async submit(items: readonly PooledTransaction[]): Promise<readonly SubmitOutcome[]> {
+  async submit(items: readonly PooledTransaction[], share = 1): Promise<readonly SubmitOutcome[]> {
     const outcomes: SubmitOutcome[] = [];
     const entries: Entry[] = [];
     let known = false;
-    const share = this.#deps.admissionShare?.(this.#pool.sizeBytes) ?? 1;
+    this.#clockMs = Math.max(this.#clockMs, this.#deps.clock.nowMs());
+    const acceptedMs = this.#clockMs;
     for (const item of items) {
-      const result = this.#admits(item, share) ? this.#pool.add(item) : BEHIND;
+      const result = this.#admits(item, share) ? this.#pool.add(item, acceptedMs) : BEHIND;
       if ("code" in result) {
         known ||= result.code === "ALREADY_KNOWN" || result.code === "NONCE_TOO_LOW";
         outcomes.push({ accepted: false, code: result.code, message: result.message });
-        this.#deps.metrics.rejected.inc(1, { code: result.code });
       } else {
         outcomes.push({ accepted: true });
         entries.push(result);
       }
     }
-    if (entries.length > 0) {
-      await this.#journalAccepted(entries);
-      this.#deps.metrics.accepted.inc(entries.length);
-      if (this.#deps.onAccepted !== undefined) for (const e of entries) this.#deps.onAccepted(e.tx);
-    }
+    if (entries.length > 0) await this.#journalAccepted(entries, acceptedMs);
     // "Already known" (or already ordered) reads as accepted, so it is said when the first submission is durable.
     if (known) await this.#writer.flushed();
-    this.#updateMetrics();
     return outcomes;
   }
 
@@ -148,22 +158,35 @@ export class Lane implements LaneApi {
     return true;
   }
 
-  async #journalAccepted(entries: readonly Entry[]): Promise<void> {
-    // Ids given in one synchronous run are consecutive unless a restored entry kept its old id; split at gaps.
-    const runs: Entry[][] = [];
-    for (const entry of entries) {
-      const run = runs.at(-1);
-      if (run !== undefined && (run.at(-1) as Entry).id + 1 === entry.id) run.push(entry);
-      else runs.push([entry]);
-    }
+  /** Ids given in one synchronous run are consecutive. */
+  async #journalAccepted(entries: readonly Entry[], acceptedMs: number): Promise<void> {
     await Promise.all(
-      runs.map(async (run) => {
+      inRecords(entries).map(async (run) => {
+        const firstId = (run[0] as Entry).id;
         const seq = await this.#writer.append(
           encodeLaneRecord({
             kind: "accepted",
-            firstId: (run[0] as Entry).id,
+            firstId,
+            acceptedMs,
             txs: run.map((e) => ({ raw: e.tx.raw, sender: e.sender })),
           }),
+        );
+        this.#arrivals.add(
+          seq,
+          firstId,
+          acceptedMs,
+          run.map((e) => e.hashKey),
+        );
+        for (const entry of run) if (this.#pool.get(entry.hashKey) === entry) this.#track(entry, seq);
+      }),
+    );
+  }
+
+  async #journalReturned(entries: readonly Entry[]): Promise<void> {
+    await Promise.all(
+      inRecords(entries).map(async (run) => {
+        const seq = await this.#writer.append(
+          encodeLaneRecord({ kind: "returned", firstId: (run[0] as Entry).id, txs: run.map(laneTxOf) }),
         );
         for (const entry of run) if (this.#pool.get(entry.hashKey) === entry) this.#track(entry, seq);
       }),
@@ -197,115 +220,154 @@ export class Lane implements LaneApi {
     return this.#pool.counts();
   }
 
-  content(
-    countMax: number,
-    sender?: Uint8Array,
-  ): { pending: readonly PooledTransaction[]; queued: readonly PooledTransaction[] } {
+  content(countMax: number, sender?: Uint8Array): PoolContent {
     return this.#pool.content(countMax, sender);
+  }
+
+  usage(): LaneUsage {
+    return { txs: this.#pool.size, sizeBytes: this.#pool.sizeBytes };
+  }
+
+  notReady(): string | undefined {
+    return this.#deps.journal.notReady();
+  }
+
+  holdFor(address: Uint8Array, hash: Uint8Array): boolean {
+    return this.#pool.holdFor(address, toHexKey(hash)) === undefined;
+  }
+
+  letGo(address: Uint8Array, hash: Uint8Array): void {
+    this.#pool.letGo(address, toHexKey(hash));
+  }
+
+  delegating(): PooledTransaction[] {
+    return this.#pool.delegating();
+  }
+
+  arrivalOf(hash: Uint8Array): Promise<ArrivalBatch | undefined> {
+    return this.#arrivals.batchOf(hash);
   }
 
   take(limits: TakeLimits): LaneBatch {
     assert(this.#open === undefined, "one batch of a lane is open at a time");
-    const { entries, more } = this.#pool.take(limits);
+    // What is accepted from now on is later than everything this cut may hold, here and in every other lane.
+    this.#clockMs = Math.max(this.#clockMs, limits.acceptedBeforeMs);
+    const { offered, more } = this.#pool.take(limits);
     const batch: LaneBatch = {
-      txs: entries.map((e) => ({ raw: e.tx.raw, sender: e.sender })),
-      hashes: entries.map((e) => e.tx.hash),
+      txs: offered.map(({ entry, tipWei, arrival }) => ({
+        raw: entry.tx.raw,
+        sender: entry.sender,
+        arrival,
+        tipWei,
+        gasLimit: Number(entry.tx.gasLimit),
+      })),
       more,
+      clockMs: this.#clockMs,
     };
-    if (entries.length > 0) this.#open = { batch, entries };
+    if (offered.length > 0) this.#open = { batch, entries: offered.map(({ entry }) => entry) };
     return batch;
   }
 
-  async release(batch: LaneBatch): Promise<number> {
+  async release(batch: LaneBatch, kept?: readonly number[]): Promise<number | undefined> {
     const open = this.#open;
     assert(open?.batch === batch, "only the open batch is released");
     this.#open = undefined;
-    return this.#writer.append(encodeLaneRecord({ kind: "release", ids: open.entries.map((e) => e.id) }));
-  }
-
-  async batchAt(seq: number): Promise<readonly OrderedTx[]> {
-    const record = await this.#recordAt(seq);
-    assert(record.kind === "release", "a cut names release records");
-    const wanted = new Set(record.ids);
-    const found = new Map<number, OrderedTx>();
-    // Accepted records precede their release; they are near it, so look backwards from it.
-    const oldest = this.#deps.journal.oldestSeq;
-    for (let end = seq; end > oldest && found.size < wanted.size; ) {
-      const start = Math.max(oldest, end - READ_RECORDS);
-      const records = await this.#deps.journal.read(start, end - start);
-      for (const r of records) {
-        if (r.seq >= end || isLeaseRecord(r.payload)) continue;
-        const body = decodeLaneRecord(r.payload);
-        if (body.kind !== "accepted") continue;
-        for (const [i, tx] of body.txs.entries())
-          if (wanted.has(body.firstId + i) && !found.has(body.firstId + i)) found.set(body.firstId + i, tx);
-      }
-      end = start;
+    let { entries } = open;
+    if (kept !== undefined) {
+      const places = new Set(kept);
+      this.#pool.putBack(entries.filter((_, place) => !places.has(place)));
+      entries = entries.filter((_, place) => places.has(place));
     }
-    return record.ids.map((id) => {
-      const tx = found.get(id);
-      assert(tx !== undefined, `transaction ${id} of release ${seq} is in the lane log`);
-      return tx;
-    });
-  }
-
-  async #recordAt(seq: number): Promise<ReturnType<typeof decodeLaneRecord>> {
-    const [record] = await this.#deps.journal.read(seq, 1);
-    assert(record?.seq === seq, "the lane log holds every position a cut names");
-    return decodeLaneRecord(record.payload);
+    if (entries.length === 0) return undefined;
+    const seq = await this.#writer.append(encodeLaneRecord({ kind: "release", ids: entries.map((e) => e.id) }));
+    let oldest = seq;
+    for (const { id } of entries) oldest = Math.min(oldest, this.#recordOf.get(id) ?? seq);
+    this.#needs.push({ seq, oldest });
+    return seq;
   }
 
   async settle(settlements: readonly Settlement[]): Promise<void> {
     const senders = new Set<string>();
-    const returned: PooledTransaction[] = [];
+    const returned: LaneTx[] = [];
     for (const s of settlements) {
       const entry = this.#pool.settle(toHexKey(s.hash));
-      if (entry === undefined) {
-        // Replayed after a restart: the pool never had it in flight, and its return may not have been durable.
-        if (!s.included && RETRY.has(s.reason)) {
-          returned.push({ tx: decodeSignedTransaction(s.tx.raw), sender: s.tx.sender });
-          senders.add(toHexKey(s.tx.sender));
-        }
-        continue;
-      }
-      senders.add(entry.senderKey);
-      this.#settled.push(entry);
+      if (entry !== undefined) {
+        senders.add(entry.senderKey);
+        this.#settled.push(entry);
+      } else if (runsLater(s)) senders.add(toHexKey(s.tx.sender));
       if (s.included) continue;
-      if (RETRY.has(s.reason)) returned.push({ tx: entry.tx, sender: entry.sender, authorities: entry.authorities });
-      else this.#reject(entry, s.reason);
+      if (runsLater(s)) returned.push(entry === undefined ? this.#known(s.tx) : laneTxOf(entry));
+      else if (entry !== undefined) this.#reject(entry, s.reason);
     }
     await this.#return(returned, senders);
   }
 
-  async prepareReturn(txs: readonly OrderedTx[]): Promise<() => void> {
-    const items = txs.map((t) => ({ tx: decodeSignedTransaction(t.raw), sender: t.sender.slice() }));
-    const firstId = this.#pool.reserveIds(items.length);
-    const seq =
-      items.length === 0 ? 0 : await this.#writer.append(encodeLaneRecord({ kind: "accepted", firstId, txs }));
-    return () => {
+  /** With the arrival it had before, where that is still known. */
+  #known(tx: Settlement["tx"]): LaneTx {
+    if (tx.arrival !== undefined) return { ...tx, arrival: tx.arrival };
+    const { hash } = decodeSignedTransaction(tx.raw);
+    const arrival = this.#arrivals.of(toHexKey(hash));
+    return { ...tx, arrival: arrival ?? { acceptedMs: this.#clockMs, lane: this.index, sequence: this.#pool.nextId } };
+  }
+
+  async prepareReturn(txs: readonly Settlement["tx"][]): Promise<() => Promise<void>> {
+    const items = txs.map((tx) => ({ tx: this.#known(tx), id: this.#pool.reserveIds(1) }));
+    const seqs = new Map<number, number>();
+    await Promise.all(
+      inRecords(items).map(async (run) => {
+        const firstId = (run[0] as { id: number }).id;
+        const record = encodeLaneRecord({ kind: "returned", firstId, txs: run.map(({ tx }) => tx) });
+        const seq = await this.#writer.append(record);
+        for (const { id } of run) seqs.set(id, seq);
+      }),
+    );
+    return async () => {
       assert(this.#open === undefined, "no batch is open while blocks are rewound");
-      for (const item of items) this.#pool.settle(toHexKey(item.tx.hash));
+      await this.#deps.load?.([...this.#pool.addresses(), ...items.map(({ tx }) => tx.sender)]);
+      const restored = items.map(({ tx, id }) => ({ item: pooled(tx), id }));
+      for (const { item } of restored) this.#pool.settle(toHexKey(item.tx.hash));
       for (const entry of this.#settled) this.#untrack(entry);
       this.#settled = [];
-      for (const [i, item] of items.entries()) {
-        const entry = this.#pool.restore(item, firstId + i);
-        if (entry !== undefined) this.#track(entry, seq);
+      for (const { item, id } of restored) {
+        const entry = this.#pool.restore(item, id);
+        if (entry !== undefined) this.#track(entry, seqs.get(id) as number);
       }
       for (const entry of this.#pool.refresh([...this.#pool.senderKeys()])) this.#drop(entry, "NONCE_TOO_LOW");
-      this.#updateMetrics();
     };
   }
 
   /** Back into the pool, durably: the records that held them are already used up. */
-  async #return(items: readonly PooledTransaction[], senders: Set<string>): Promise<void> {
+  async #return(txs: readonly LaneTx[], senders: Set<string>): Promise<void> {
     const entries: Entry[] = [];
-    for (const item of items) {
-      const entry = this.#pool.restore(item);
+    for (const tx of txs) {
+      const entry = this.#pool.restore(pooled(tx));
       if (entry !== undefined) entries.push(entry);
     }
     for (const entry of this.#pool.refresh(senders)) this.#drop(entry, "NONCE_TOO_LOW");
-    this.#updateMetrics();
-    if (entries.length > 0) await this.#journalAccepted(entries);
+    if (entries.length > 0) await this.#journalReturned(entries);
+  }
+
+  strays(lanes: number, sizeMaxBytes: number): LaneTx[] {
+    const found: LaneTx[] = [];
+    let sizeBytes = 0;
+    for (const entry of this.#pool.entries()) {
+      if (laneOf(entry.sender, lanes) === this.index) continue;
+      found.push(laneTxOf(entry));
+      sizeBytes += entry.tx.raw.length;
+      if (sizeBytes >= sizeMaxBytes) break;
+    }
+    return found;
+  }
+
+  async moved(txs: readonly LaneTx[]): Promise<void> {
+    const ids: number[] = [];
+    for (const { raw } of txs) {
+      const entry = this.#pool.settle(toHexKey(decodeSignedTransaction(raw).hash));
+      if (entry === undefined) continue;
+      ids.push(entry.id);
+      this.#untrack(entry);
+    }
+    if (ids.length > 0) await this.#writer.append(encodeLaneRecord({ kind: "moved", ids }));
   }
 
   #drop(entry: Entry, reason: string): void {
@@ -314,27 +376,50 @@ export class Lane implements LaneApi {
   }
 
   #reject(entry: Entry, reason: string): void {
-    this.#deps.metrics.rejected.inc(1, { code: reason });
+    this.#deps.onDropped(reason);
     this.#deps.log.info("accepted transaction rejected", { tx: toHex(entry.tx.hash), reason });
   }
 
-  onHead(block: { gasLimit: number; changed: Iterable<string> }): void {
+  onHead(head: LaneHead): void {
     for (const entry of this.#settled) this.#untrack(entry);
     this.#settled = [];
-    this.#pool.blockGasLimit = block.gasLimit;
-    for (const entry of this.#pool.refresh(block.changed)) this.#drop(entry, "NONCE_TOO_LOW");
+    this.#pool.blockGasLimit = head.gasLimit;
+    for (const entry of this.#pool.refresh(head.changed)) this.#drop(entry, "NONCE_TOO_LOW");
     for (const entry of this.#pool.expire()) this.#drop(entry, "EXPIRED");
-    this.#updateMetrics();
   }
 
+  /** Forgets records that only sealed transactions need. `sealedSeq`: newest position of this lane in a sealed block. */
   async trim(sealedSeq: number): Promise<void> {
     let oldest = sealedSeq;
     for (const seq of this.#livePerRecord.keys()) oldest = Math.min(oldest, seq);
+    this.#needs = this.#needs.filter(({ seq }) => seq >= sealedSeq);
+    for (const need of this.#needs) if (need.seq > sealedSeq) oldest = Math.min(oldest, need.oldest);
     if (oldest > this.#deps.journal.oldestSeq) await this.#deps.journal.trim(oldest);
   }
+}
 
-  #updateMetrics(): void {
-    this.#deps.metrics.poolTxs.set(this.#pool.size);
-    this.#deps.metrics.poolSizeBytes.set(this.#pool.sizeBytes);
+function pooled(tx: LaneTx): PooledTransaction & Pick<LaneTx, "arrival"> {
+  return { tx: decodeSignedTransaction(tx.raw), sender: tx.sender.slice(), arrival: tx.arrival };
+}
+
+function laneTxOf(entry: Entry): LaneTx {
+  return { raw: entry.tx.raw, sender: entry.sender, arrival: entry.arrival };
+}
+
+/** Runs of consecutive ids, none too large for a record. */
+function inRecords<T extends { readonly id: number; readonly tx: { readonly raw: Uint8Array } }>(
+  items: readonly T[],
+): T[][] {
+  const runs: T[][] = [];
+  let sizeBytes = 0;
+  for (const item of items) {
+    const run = runs.at(-1);
+    sizeBytes += item.tx.raw.length;
+    if (run !== undefined && (run.at(-1) as T).id + 1 === item.id && sizeBytes <= RECORD_SIZE_MAX_BYTES) run.push(item);
+    else {
+      runs.push([item]);
+      sizeBytes = item.tx.raw.length;
+    }
   }
+  return runs;
 }

@@ -1,15 +1,16 @@
 /**
- * Owns the pool of one lane in memory: admission, replacement, nonce gaps held back, selection by effective tip with
+ * Owns the pool of one lane in memory: admission, replacement, nonce gaps held back, selection by the policy with
  * nonce order kept, and the reservation of each sender's balance. Synchronous and free of I/O; the lane makes it durable.
  * Invariants: an accepted transaction leaves only by release, replacement, expiry or a stated rejection; per sender at
  * most one transaction per nonce; the reserved wei of a sender is the sum of the costs of what it has here.
- * Selection follows the priority-fee policy: highest effective tip first, then first come.
+ * What is executable is offered in the order of the cluster's policy (protocol/ordering.ts).
  */
 import { assert } from "../base/assert.ts";
 import { toHex, toHexKey } from "../base/bytes.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Account } from "../execution/execution.ts";
 import { L1_ATTRIBUTES_GAS } from "../protocol/l1-attributes.ts";
+import { type Arrival, effectiveTipWei, type OrderingPolicy, type Ranked } from "../protocol/ordering.ts";
 import { recoverAuthority } from "../protocol/sender.ts";
 import type { SignedTransaction } from "../protocol/transaction.ts";
 import type { Authority, PooledTransaction, PoolRejection } from "../rpc/chain-view.ts";
@@ -25,8 +26,12 @@ export type Entry = {
   readonly costWei: bigint;
   /** Whose authorizations it holds. */
   readonly authorities: readonly Authority[];
+  readonly arrival: Arrival;
   readonly addedMs: number;
 };
+
+/** An entry in the order of the policy. */
+export type Offered = Ranked & { readonly entry: Entry };
 
 type SenderState = {
   readonly address: Uint8Array;
@@ -40,6 +45,9 @@ type SenderState = {
 };
 
 export type PoolDeps = {
+  /** The lane's number. */
+  readonly index: number;
+  readonly ordering: OrderingPolicy;
   readonly chainId: number;
   readonly clock: Clock;
   /** State at the watermark. */
@@ -67,6 +75,8 @@ export class Pool {
   readonly #ready = new Set<string>();
   /** How many transactions here hold an authorization of an account. */
   readonly #authorized = new Map<string, number>();
+  /** Accounts of this lane that a transaction in another lane holds an authorization of: the hashes of these. */
+  readonly #heldFor = new Map<string, Set<string>>();
   #sizeBytes = 0;
   #waitingCount = 0;
   #nextId = 1;
@@ -83,6 +93,11 @@ export class Pool {
 
   get sizeBytes(): number {
     return this.#sizeBytes;
+  }
+
+  /** What the next entry is called. */
+  get nextId(): number {
+    return this.#nextId;
   }
 
   /** Takes `count` ids out of circulation and returns the first. */
@@ -148,8 +163,28 @@ export class Pool {
     return { pending, queued };
   }
 
+  /**
+   * Transaction `hashKey` of another lane would change the code of an account of this one: from now on the account has
+   * one transaction at a time. Returns why that cannot be.
+   */
+  holdFor(address: Uint8Array, hashKey: string): Rejection | undefined {
+    const key = toHexKey(address);
+    if (heldBy(this.#senders.get(key)) > 1) return authorityReserved(address);
+    const hashes = this.#heldFor.get(key) ?? new Set();
+    this.#heldFor.set(key, hashes.add(hashKey));
+    return undefined;
+  }
+
+  /** The transaction that an account was held for is gone. */
+  letGo(address: Uint8Array, hashKey: string): void {
+    const key = toHexKey(address);
+    const hashes = this.#heldFor.get(key);
+    hashes?.delete(hashKey);
+    if (hashes?.size === 0) this.#heldFor.delete(key);
+  }
+
   /** Checks and inserts one transaction. Returns its entry, or why it is refused. */
-  add(item: PooledTransaction): Entry | Rejection {
+  add(item: PooledTransaction, acceptedMs: number): Entry | Rejection {
     const { tx } = item;
     const hashKey = toHexKey(tx.hash);
     if (this.#byHash.has(hashKey)) return { code: "ALREADY_KNOWN", message: "already known" };
@@ -180,24 +215,22 @@ export class Pool {
       )
         return { code: "REPLACEMENT_UNDERPRICED", message: "replacement transaction underpriced" };
     } else {
-      const isShared = codeKind === "delegation" || this.#authorized.has(senderKey);
+      const isShared = codeKind === "delegation" || this.#authorized.has(senderKey) || this.#heldFor.has(senderKey);
       const refused = this.#checkRoom(known, tx, next) ?? (isShared ? checkDelegated(known, tx, next) : undefined);
       if (refused !== undefined) return refused;
     }
     const authorities = this.#authoritiesOf(item);
     for (const { address } of authorities)
-      if (heldBy(this.#senders.get(toHexKey(address))) > 1)
-        return {
-          code: "AUTHORITY_RESERVED",
-          message: `authority already reserved: ${toHex(address)} has several transactions in the pool`,
-        };
+      if (heldBy(this.#senders.get(toHexKey(address))) > 1) return authorityReserved(address);
     if (replaced !== undefined) this.#remove(replaced);
-    return this.#insert({ ...item, authorities }, senderKey, stateNonce, costWei);
+    const id = this.#nextId++;
+    const arrival = { acceptedMs, lane: this.#deps.index, sequence: id };
+    return this.#insert({ ...item, authorities, arrival }, senderKey, stateNonce, costWei, id);
   }
 
   /** Puts back a transaction that was accepted before (recovery, rewind, skipped for now) without admission checks. */
-  restore(item: PooledTransaction, id?: number): Entry | undefined {
-    if (id !== undefined) this.#nextId = Math.max(this.#nextId, id + 1);
+  restore(item: PooledTransaction & { readonly arrival: Arrival }, id: number = this.#nextId): Entry | undefined {
+    this.#nextId = Math.max(this.#nextId, id + 1);
     const hashKey = toHexKey(item.tx.hash);
     if (this.#byHash.has(hashKey)) return undefined;
     const senderKey = toHexKey(item.sender);
@@ -222,11 +255,11 @@ export class Pool {
   }
 
   #insert(
-    item: Pick<Entry, "tx" | "sender" | "authorities">,
+    item: Pick<Entry, "tx" | "sender" | "authorities" | "arrival">,
     senderKey: string,
     stateNonce: bigint,
     costWei: bigint,
-    id: number = this.#nextId++,
+    id: number,
   ): Entry {
     const entry: Entry = {
       id,
@@ -236,6 +269,7 @@ export class Pool {
       hashKey: toHexKey(item.tx.hash),
       costWei,
       authorities: item.authorities,
+      arrival: item.arrival,
       addedMs: this.#deps.clock.nowMs(),
     };
     for (const { address } of entry.authorities) {
@@ -325,20 +359,21 @@ export class Pool {
     return undefined;
   }
 
-  /** Picks executable transactions and marks them in flight. */
-  take(limits: TakeLimits): { readonly entries: Entry[]; readonly more: boolean } {
-    const picked: Entry[] = [];
+  /** Picks executable transactions in the order of the policy and marks them in flight. */
+  take(limits: TakeLimits): { readonly offered: Offered[]; readonly more: boolean } {
+    const picked: Offered[] = [];
     let more = false;
     const gasMax = BigInt(limits.gasMax);
     let gas = 0n;
     let gasLeft = BigInt(limits.gasLeft);
     let sizeLeft = limits.sizeMaxBytes;
-    const heap = new TipHeap();
+    const heap = new OrderHeap(this.#deps.ordering, limits);
     for (const key of this.#ready) {
       const sender = this.#senders.get(key) as SenderState;
-      heap.offer(sender.waiting.get(sender.nextNonce) as Entry, limits.baseFeeWei);
+      heap.offer(sender.waiting.get(sender.nextNonce) as Entry);
     }
-    for (let entry = heap.pop(); entry !== undefined; entry = heap.pop()) {
+    for (let best = heap.pop(); best !== undefined; best = heap.pop()) {
+      const { entry } = best;
       if (gasLeft < 21_000n || sizeLeft <= 0) break;
       more = gas >= gasMax;
       if (more) break;
@@ -353,12 +388,24 @@ export class Pool {
       sender.inFlight.set(entry.tx.nonce, entry);
       sender.nextNonce++;
       this.#waitingCount--;
-      picked.push(entry);
+      picked.push(best);
       const next = sender.waiting.get(sender.nextNonce);
       if (next === undefined) this.#ready.delete(entry.senderKey);
-      else heap.offer(next, limits.baseFeeWei);
+      else heap.offer(next);
     }
-    return { entries: picked, more };
+    return { offered: picked, more };
+  }
+
+  /** These were taken and are not released: they wait again, with all that was taken of their senders behind them. */
+  putBack(entries: readonly Entry[]): void {
+    for (const entry of entries) {
+      const sender = this.#senders.get(entry.senderKey) as SenderState;
+      if (!sender.inFlight.delete(entry.tx.nonce)) continue;
+      sender.waiting.set(entry.tx.nonce, entry);
+      this.#waitingCount++;
+      if (entry.tx.nonce < sender.nextNonce) sender.nextNonce = entry.tx.nonce;
+      this.#ready.add(entry.senderKey);
+    }
   }
 
   /** A released transaction is in the chain, or will never be: it leaves. */
@@ -401,12 +448,26 @@ export class Pool {
     return dropped;
   }
 
+  /** Everything here with authorizations. */
+  delegating(): PooledTransaction[] {
+    if (this.#authorized.size === 0) return [];
+    const found: PooledTransaction[] = [];
+    for (const { tx, sender, authorities } of this.#byHash.values())
+      if (authorities.length > 0) found.push({ tx, sender, authorities });
+    return found;
+  }
+
   /** Every entry, waiting or in flight. */
   entries(): IterableIterator<Entry> {
     return this.#byHash.values();
   }
 
-  /** Addresses with anything here. */
+  /** Senders of everything here. */
+  *addresses(): Generator<Uint8Array> {
+    for (const { address } of this.#senders.values()) yield address;
+  }
+
+  /** Their hex keys. */
   senderKeys(): IterableIterator<string> {
     return this.#senders.keys();
   }
@@ -446,6 +507,13 @@ function heldBy(sender: SenderState | undefined): number {
   return sender === undefined ? 0 : sender.waiting.size + sender.inFlight.size;
 }
 
+function authorityReserved(address: Uint8Array): Rejection {
+  return {
+    code: "AUTHORITY_RESERVED",
+    message: `authority already reserved: ${toHex(address)} has several transactions in the pool`,
+  };
+}
+
 function checkSender(codeKind: CodeKind): Rejection | undefined {
   return codeKind === "contract" ? { code: "SENDER_NOT_EOA", message: "sender not an eoa" } : undefined;
 }
@@ -465,17 +533,25 @@ function checkDelegated(known: SenderState | undefined, tx: SignedTransaction, n
   return undefined;
 }
 
-/** Max-heap of entries by effective tip, ties by arrival. Entries whose fee cap is below the base fee are left out. */
-class TipHeap {
-  readonly #items: { entry: Entry; tipWei: bigint }[] = [];
+/** Heap of entries, first in the order on top. Those the block cannot take yet are left out. */
+class OrderHeap {
+  readonly #policy: OrderingPolicy;
+  readonly #limits: TakeLimits;
+  readonly #items: Offered[] = [];
 
-  offer(entry: Entry, baseFeeWei: bigint): void {
-    const room = entry.tx.maxFeePerGasWei - baseFeeWei;
-    if (room < 0n) return;
-    const tipWei = room < entry.tx.maxPriorityFeePerGasWei ? room : entry.tx.maxPriorityFeePerGasWei;
+  constructor(policy: OrderingPolicy, limits: TakeLimits) {
+    this.#policy = policy;
+    this.#limits = limits;
+  }
+
+  offer(entry: Entry): void {
+    const { arrival } = entry;
+    const tipWei = effectiveTipWei(entry.tx, this.#limits.baseFeeWei);
+    if (entry.tx.maxFeePerGasWei < this.#limits.baseFeeWei || arrival.acceptedMs >= this.#limits.acceptedBeforeMs)
+      return;
     const items = this.#items;
     let at = items.length;
-    items.push({ entry, tipWei });
+    items.push({ entry, tipWei, arrival });
     while (at > 0) {
       const parent = (at - 1) >> 1;
       if (!this.#before(at, parent)) break;
@@ -484,7 +560,7 @@ class TipHeap {
     }
   }
 
-  pop(): Entry | undefined {
+  pop(): Offered | undefined {
     const items = this.#items;
     const top = items[0];
     const last = items.pop();
@@ -503,18 +579,16 @@ class TipHeap {
         at = best;
       }
     }
-    return top.entry;
+    return top;
   }
 
   #before(a: number, b: number): boolean {
-    const x = this.#items[a] as { entry: Entry; tipWei: bigint };
-    const y = this.#items[b] as { entry: Entry; tipWei: bigint };
-    return x.tipWei === y.tipWei ? x.entry.id < y.entry.id : x.tipWei > y.tipWei;
+    return this.#policy.before(this.#items[a] as Offered, this.#items[b] as Offered);
   }
 
   #swap(a: number, b: number): void {
-    const x = this.#items[a] as { entry: Entry; tipWei: bigint };
-    this.#items[a] = this.#items[b] as { entry: Entry; tipWei: bigint };
+    const x = this.#items[a] as Offered;
+    this.#items[a] = this.#items[b] as Offered;
     this.#items[b] = x;
   }
 }

@@ -157,25 +157,45 @@ export class JetStream {
       max_age: 0,
       deny_delete: true,
     };
+    return this.#asked(name, async () => {
+      const info = await this.#info(name).catch(async (error: unknown) => {
+        if (!isRefusal(error, JS_STREAM_NOT_FOUND)) throw error;
+        return await this.#api<StreamInfo>(`STREAM.CREATE.${name}`, wanted);
+      });
+      for (const [key, value] of Object.entries(wanted)) {
+        if (key === "deny_delete" || JSON.stringify(info.config[key] ?? value) === JSON.stringify(value)) continue;
+        throw logError(
+          "LOG_MISCONFIGURED",
+          `stream ${name}: ${key} is ${JSON.stringify(info.config[key])}, a log needs ${JSON.stringify(value)}`,
+          { stream: name, key },
+        );
+      }
+      return stateOf(info);
+    });
+  }
+
+  /** Whether there is a stream of this name. @throws {LogError} LOG_UNAVAILABLE */
+  hasStream(name: string): Promise<boolean> {
+    return this.#asked(name, () =>
+      this.#info(name).then(
+        () => true,
+        (error: unknown) => {
+          if (isRefusal(error, JS_STREAM_NOT_FOUND)) return false;
+          throw error;
+        },
+      ),
+    );
+  }
+
+  /** Asks again until there is an answer, as long as a start may wait. */
+  async #asked<T>(name: string, ask: () => Promise<T>): Promise<T> {
     const startMs = this.#clock.nowMs();
     for (;;) {
       try {
-        const info = await this.#info(name).catch(async (error: unknown) => {
-          if (!(error instanceof JetStreamRefusal) || error.code !== JS_STREAM_NOT_FOUND) throw error;
-          return await this.#api<StreamInfo>(`STREAM.CREATE.${name}`, wanted);
-        });
-        for (const [key, value] of Object.entries(wanted)) {
-          if (key === "deny_delete" || JSON.stringify(info.config[key] ?? value) === JSON.stringify(value)) continue;
-          throw logError(
-            "LOG_MISCONFIGURED",
-            `stream ${name}: ${key} is ${JSON.stringify(info.config[key])}, a log needs ${JSON.stringify(value)}`,
-            { stream: name, key },
-          );
-        }
-        return stateOf(info);
+        return await ask();
       } catch (error) {
         if (error instanceof CodedError) throw error;
-        if (error instanceof JetStreamRefusal && error.code === JS_STREAM_EXISTS) continue;
+        if (isRefusal(error, JS_STREAM_EXISTS)) continue;
         if (this.#clock.nowMs() - startMs >= this.#settings.openTimeoutMs)
           throw logError("LOG_UNAVAILABLE", `stream ${name} cannot be opened: ${(error as Error).message}`, {}, {
             cause: error,
@@ -374,6 +394,10 @@ export type Run = {
 };
 
 /** While a stream has no leader any server tells what it happens to hold: that counts for nothing. */
+function isRefusal(error: unknown, code: number): boolean {
+  return error instanceof JetStreamRefusal && error.code === code;
+}
+
 function stateOf(info: StreamInfo): StreamState {
   if (info.cluster?.leader === undefined || info.cluster.leader === "")
     if (info.config["num_replicas"] !== 1) throw new Error(`stream ${String(info.config["name"])} has no leader`);

@@ -234,7 +234,7 @@ export class ClusterNode implements Service {
       engine,
       shadow,
       orderLog: logs.order,
-      laneLog: logs.lane,
+      laneLogs: logs.lanes,
       lease: { holder: `${options.name}@${hostname()}:${process.pid}`, leaseMs: logs.leaseMs },
       keepLogsFrom: snapshotSettings.folder === "" ? undefined : () => snapshotter?.keepFrom(),
       l1,
@@ -345,7 +345,7 @@ export class ClusterNode implements Service {
       { config: readConfig(gatewayConfig, env), rpcConfig: readConfig(rpcConfig, env), port: options.ports.rpc },
       {
         chain: sequencer.view,
-        pool: sequencer.lane,
+        pool: sequencer.lanes,
         baseFeeRule: genesis,
         rollup: rollupView(derived.verifier),
         senderMemo,

@@ -71,7 +71,7 @@ class World {
   chain = new MemoryChainStore();
   state = new MemoryState((n) => this.chain.blockHash(n));
   readonly orderLog = new HeldLog("order");
-  readonly laneLog = new HeldLog("lane");
+  readonly laneLog = new HeldLog("lane-0");
   readonly portal = address(0x11);
   readonly genesis: Genesis;
   readonly genesisOrigin = this.l1.mine({ timestamp: Math.floor(systemClock.nowMs() / 1_000) - 50 });
@@ -126,7 +126,7 @@ class World {
       shadow: p.shadow,
       ...(p.lease === undefined ? {} : { lease: p.lease }),
       orderLog: this.orderLog,
-      laneLog: this.laneLog,
+      laneLogs: [this.laneLog],
       l1: this.l1,
       safeChain: {
         safeHead: () => this.safe.head ?? { number: 0, hash: (this.chain.block(0) as Block).hash },
@@ -185,7 +185,7 @@ test("transactions and deposits enter blocks, and a replay of the logs alone giv
   const submitted = [transfer(0, 0), transfer(0, 1), transfer(1, 0), transfer(2, 1), transfer(2, 0)];
   await running(s, async () => {
     await until("the first block", () => w.chain.head >= 1);
-    const outcomes = await s.lane.submit(submitted);
+    const outcomes = await s.lanes.submit(submitted);
     assert.ok(outcomes.every((o) => o.accepted));
     w.deposit(address(0xbb), 5n * ETHER);
     await until("transactions sealed", () => submitted.every((t) => w.chain.transaction(t.tx.hash) !== undefined));
@@ -219,14 +219,14 @@ test("what is executed and not durable in the order is not pending yet, and not 
     w.orderLog.held = new Promise((resolve) => {
       release = resolve;
     });
-    await s.lane.submit([one]);
+    await s.lanes.submit([one]);
     await until("executed", () => executed.includes(toHex(one.tx.raw)));
     await systemClock.sleep(20);
     const pending = s.view.pending();
     assert.ok(!pending?.transactions.some((raw) => bytesEqual(raw, one.tx.raw)));
     assert.equal((pending?.state ?? w.state.reader()).account(address(0xaa)), undefined);
-    assert.ok(s.lane.get(one.tx.hash) !== undefined, "its hash finds it in the lane");
-    assert.equal(s.lane.nextNonce(one.sender), 1n);
+    assert.ok(s.lanes.get(one.tx.hash) !== undefined, "its hash finds it in the lane");
+    assert.equal(s.lanes.nextNonce(one.sender), 1n);
     release();
     const isVisible = (): boolean =>
       w.chain.transaction(one.tx.hash) !== undefined ||
@@ -269,7 +269,7 @@ test("a disk that stalls holds clients back up to a bound, and nothing is lost w
       goOn = resolve;
     });
     let answered = 0;
-    const answers = txs.map((tx) => s.lane.submit([tx]).then(([outcome]) => (answered++, outcome)));
+    const answers = txs.map((tx) => s.lanes.submit([tx]).then(([outcome]) => (answered++, outcome)));
     await until("the pool is full", () => answered === 10);
     goOn();
     const outcomes = await Promise.all(answers);
@@ -290,7 +290,7 @@ test("an L1 reorg takes blocks back and their transactions return", async () => 
     w.deposit(address(0xbb), ETHER);
     w.deposit(address(0xcc), ETHER);
     await until("origins used", () => (w.chain.block(w.chain.head) as Block).origin.number === w.l1.headNumber);
-    await s.lane.submit([one]);
+    await s.lanes.submit([one]);
     await until("sealed", () => w.chain.transaction(one.tx.hash) !== undefined);
     assert.equal(w.state.reader().account(address(0xcc))?.balanceWei, ETHER);
     w.l1.reorg(2);
@@ -317,13 +317,13 @@ test("a derived chain that differs is adopted", async () => {
   const sb = await b.open();
   const moved = transfer(1, 0, 7n);
   await running(sb, async () => {
-    await sb.lane.submit([moved]);
+    await sb.lanes.submit([moved]);
     await until("b sealed", () => b.chain.transaction(moved.tx.hash) !== undefined && b.chain.head >= 2);
   });
   const sa = await a.open();
   const kept = transfer(0, 0, 3n);
   await running(sa, async () => {
-    await sa.lane.submit([kept]);
+    await sa.lanes.submit([kept]);
     await until("a sealed", () => a.chain.transaction(kept.tx.hash) !== undefined);
     for (let n = 0; n <= b.chain.head; n++) a.safe.blocks.set(n, b.chain.block(n) as Block);
     const head = b.chain.block(b.chain.head) as Block;
@@ -368,16 +368,16 @@ test("a block the shadow vetoes is not confirmed, the sequencer halts, and the r
   const later = transfer(2, 0);
   let head = 0;
   await running(s, async () => {
-    await s.lane.submit([good]);
+    await s.lanes.submit([good]);
     await until("the good one is sealed", () => w.chain.transaction(good.tx.hash) !== undefined);
-    await s.lane.submit([bad]);
+    await s.lanes.submit([bad]);
     await until("halted", () => s.notReady()?.includes("SHADOW_VETOED") === true);
     head = w.chain.head;
     assert.equal(w.chain.transaction(bad.tx.hash), undefined);
     assert.ok(confirmed.includes(toHex(good.tx.hash)) && !confirmed.includes(toHex(bad.tx.hash)));
     assert.equal(s.view.pending(), undefined, "what was vetoed is not shown as pending");
     assert.equal(reports[0]?.transactionHash, toHex(bad.tx.hash));
-    assert.ok((await s.lane.submit([later]))[0]?.accepted, "what comes in is kept");
+    assert.ok((await s.lanes.submit([later]))[0]?.accepted, "what comes in is kept");
   });
   assert.equal(w.chain.head, head, "no block is built any more");
   await first.close();
@@ -419,7 +419,7 @@ test("a standby goes on where the leader ends, and what that one still accepts i
   const first = transfer(0, 0);
   const waiting = transfer(1, 1);
   await running(sa, async () => {
-    await sa.lane.submit([first, waiting]);
+    await sa.lanes.submit([first, waiting]);
     await until("sealed by a", () => a.chain.transaction(first.tx.hash) !== undefined);
     assert.equal(ready, false, "one leads");
   });
@@ -427,10 +427,10 @@ test("a standby goes on where the leader ends, and what that one still accepts i
   const sb = await standby;
   assert.ok(sb.term > sa.term);
   assert.deepEqual(hashes(b).slice(0, a.chain.head + 1), hashes(a).slice(0, b.chain.head + 1));
-  await assert.rejects(sa.lane.submit([transfer(2, 0)]), (error) => hasCode(error, "LOG_STALE_TERM"));
+  await assert.rejects(sa.lanes.submit([transfer(2, 0)]), (error) => hasCode(error, "LOG_STALE_TERM"));
   const between = transfer(1, 0);
   await running(sb, async () => {
-    await sb.lane.submit([between]);
+    await sb.lanes.submit([between]);
     await until("what a had accepted is sealed by b", () => b.chain.transaction(waiting.tx.hash) !== undefined);
   });
   assert.ok(b.chain.transaction(first.tx.hash) !== undefined);

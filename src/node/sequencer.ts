@@ -1,5 +1,5 @@
 /**
- * Owns the sequencing side of a cluster as one unit: lane, orderer, executor, key shard and sealer joined in one
+ * Owns the sequencing side of a cluster as one unit: lanes, orderer, executor, key shard and sealer joined in one
  * process, started from their logs. Opening it replays what the order log holds beyond the stored chain, so that when
  * it resolves the chain is where it was when the process ended, and nothing accepted is missing.
  */
@@ -22,6 +22,10 @@ import { keyshardMetrics } from "../keyshard/metrics.ts";
 import type { L1Reader } from "../l1/l1.ts";
 import { laneConfig } from "../lane/config.ts";
 import { Lane } from "../lane/lane.ts";
+import { laneOf } from "../lane/lane-of.ts";
+import { LaneTail } from "../lane/lane-tail.ts";
+import { LaneTails } from "../lane/lane-tails.ts";
+import { Lanes } from "../lane/lanes.ts";
 import { laneMetrics } from "../lane/metrics.ts";
 import { fence, isLeaseRecord, type Leadership, takeLead } from "../log/lease.ts";
 import type { AppendLog } from "../log/log.ts";
@@ -37,6 +41,7 @@ import { genesisHeader } from "../protocol/genesis-codec.ts";
 import { headerHash } from "../protocol/header-codec.ts";
 import { l1DataFeeWei } from "../protocol/l1-fee.ts";
 import { EMPTY_CODE_HASH } from "../protocol/ordered-trie.ts";
+import { orderingPolicy } from "../protocol/ordering.ts";
 import type { L1BlockInfo } from "../protocol/system-config.ts";
 import type { ChainEvents, ChainView } from "../rpc/chain-view.ts";
 import { StoredChain } from "../rpc/stored-chain.ts";
@@ -67,7 +72,8 @@ export type SequencerDeps = {
   /** Checks every block with another engine. */
   readonly shadow?: ShadowApi | undefined;
   readonly orderLog: AppendLog;
-  readonly laneLog: AppendLog;
+  /** By lane: at least as many as there are lanes, and those of an earlier start that had more. */
+  readonly laneLogs: readonly AppendLog[];
   /** See SealerDeps. */
   readonly keepLogsFrom?: (() => SealPosition | undefined) | undefined;
   readonly l1: L1Reader;
@@ -89,7 +95,7 @@ export type SequencerDeps = {
 
 export class Sequencer implements Service {
   readonly name = "sequencer";
-  readonly lane: Lane;
+  readonly lanes: Lanes;
   readonly sealer: Sealer;
   readonly orderer: Orderer;
   readonly view: ChainView;
@@ -98,14 +104,14 @@ export class Sequencer implements Service {
   readonly #logs: readonly AppendLog[];
 
   private constructor(p: {
-    lane: Lane;
+    lanes: Lanes;
     sealer: Sealer;
     orderer: Orderer;
     view: ChainView;
     leadership: Leadership;
     logs: readonly AppendLog[];
   }) {
-    this.lane = p.lane;
+    this.lanes = p.lanes;
     this.sealer = p.sealer;
     this.orderer = p.orderer;
     this.view = p.view;
@@ -172,9 +178,13 @@ export class Sequencer implements Service {
     const leadership = await lead(deps);
     const { term } = leadership;
     const tail = await readTail(deps.orderLog, sealer.position.orderSeq);
-    let orderedSeq = sealer.position.lanes.find((p) => p.lane === 0)?.seq ?? 0;
-    for (const { record } of tail)
-      if (record.kind === "cut") for (const p of record.positions) orderedSeq = Math.max(orderedSeq, p.seq);
+    const tails = new LaneTails(
+      await Promise.all(deps.laneLogs.map((journal, lane) => LaneTail.open(lane, journal, sealer.orderedSeq(lane)))),
+    );
+    sealer.follow(tails);
+    for (const { seq, record } of tail) await sealer.replay(seq, record);
+    if (tail.length > 0)
+      log.info("order log replayed", { records: tail.length, head: sealer.head.header.number, term });
     // Read once a head, not once a transaction.
     let l1Fees = { head: -1, parameters: view.l1FeesAt(chain.head) };
     const l1FeeParameters = () => {
@@ -182,39 +192,58 @@ export class Sequencer implements Service {
       return l1Fees.parameters;
     };
     const reader = () => executor.pending()?.state ?? keyshard.reader();
-    const lane = await Lane.open(
-      readConfig(laneConfig, deps.env),
-      {
-        index: 0,
-        chainId: genesis.chainId,
-        clock,
-        account: (address) => reader().account(address),
-        l1FeeWei: (raw) => l1DataFeeWei(raw, l1FeeParameters()),
-        codeKind: ({ codeHash }) => {
-          if (bytesEqual(codeHash, EMPTY_CODE_HASH)) return "none";
-          return isDelegation(reader().code(codeHash)) ? "delegation" : "contract";
-        },
-        log: log.child({ role: "lane" }),
-        journal: deps.laneLog,
-        term,
-        metrics: laneMetrics(metrics.withLabels({ role: "lane" })),
-        ...(deps.admissionShare === undefined ? {} : { admissionShare: deps.admissionShare }),
-        onAccepted: (tx) => {
-          for (const l of listeners) l.accepted?.(tx);
-        },
-      },
-      orderedSeq,
+    const config = readConfig(laneConfig, deps.env);
+    const laneLog = log.child({ role: "lane" });
+    const ownMetrics = laneMetrics(metrics.withLabels({ role: "lane" }));
+    ownMetrics.poolTxsMax.set(config.poolTxsMax * config.lanes);
+    const owed = [...tails.owed];
+    const opened = await Promise.all(
+      tails.tails.map(async (laneTail) => {
+        await laneTail.readOn();
+        const own = owed.filter(({ sender }) => laneOf(sender, config.lanes) === laneTail.index);
+        return Lane.open(
+          config,
+          {
+            index: laneTail.index,
+            ordering: orderingPolicy(config.ordering),
+            chainId: genesis.chainId,
+            clock,
+            account: (address) => reader().account(address),
+            l1FeeWei: (raw) => l1DataFeeWei(raw, l1FeeParameters()),
+            codeKind: ({ codeHash }) => {
+              if (bytesEqual(codeHash, EMPTY_CODE_HASH)) return "none";
+              return isDelegation(reader().code(codeHash)) ? "delegation" : "contract";
+            },
+            log: laneLog,
+            journal: laneTail.journal,
+            term,
+            onDropped: (code) => ownMetrics.rejected.inc(1, { code }),
+          },
+          laneTail,
+          own,
+        );
+      }),
     );
-    lane.onHead({ gasLimit: sealer.head.header.gasLimit, changed: [] });
-    sealer.attachLanes([lane]);
-    for (const { seq, record } of tail) await sealer.replay(seq, record);
-    if (tail.length > 0)
-      log.info("order log replayed", { records: tail.length, head: sealer.head.header.number, term });
+    const lanes = await Lanes.open({
+      lanes: opened,
+      count: config.lanes,
+      ordering: config.ordering,
+      admissionShare: deps.admissionShare,
+      onAccepted: (tx) => {
+        for (const l of listeners) l.accepted?.(tx);
+      },
+      nonceOf: (address) => reader().account(address)?.nonce ?? 0n,
+      metrics: ownMetrics,
+      log: laneLog,
+      clock,
+    });
+    lanes.onHead({ gasLimit: sealer.head.header.gasLimit, changed: [] });
+    sealer.lead(lanes);
 
     const orderer = new Orderer(readConfig(ordererConfig, deps.env), {
       chainId: genesis.chainId,
       l1: deps.l1,
-      lane,
+      lanes,
       writer: leadership.writer,
       sealer,
       executor,
@@ -227,8 +256,8 @@ export class Sequencer implements Service {
       clock,
       metrics: ordererMetrics(metrics.withLabels({ role: "orderer" })),
     });
-    const logs = [deps.orderLog, deps.laneLog];
-    return new Sequencer({ lane, sealer, orderer, view, leadership, logs });
+    const logs = [deps.orderLog];
+    return new Sequencer({ lanes, sealer, orderer, view, leadership, logs });
   }
 
   notReady(): string | undefined {
@@ -236,7 +265,7 @@ export class Sequencer implements Service {
       const reason = log.notReady();
       if (reason !== undefined) return reason;
     }
-    return this.orderer.notReady();
+    return this.lanes.notReady() ?? this.orderer.notReady();
   }
 
   /** Leads until `signal` aborts, then lets the next process in. @throws {LogError} when leadership is lost */
@@ -247,14 +276,15 @@ export class Sequencer implements Service {
 }
 
 /**
- * Every start is a new leadership, with a term above all earlier ones. It is won on the order log, then the lane's log is
+ * Every start is a new leadership, with a term above all earlier ones. It is won on the order log, then the lanes' logs are
  * closed to the leader before: what that one accepts from then on it cannot acknowledge, so reading the logs from here
  * on misses nothing.
  */
 async function lead(deps: SequencerDeps): Promise<Leadership> {
-  const { orderLog, laneLog, clock, log } = deps;
+  const { orderLog, laneLogs, clock, log } = deps;
   const { holder, leaseMs } = deps.lease ?? { holder: "sequencer", leaseMs: 0 };
-  const termAtLeast = Math.max((await laneLog.refresh()).term + 1, deps.termAtLeast ?? 1);
+  let termAtLeast = deps.termAtLeast ?? 1;
+  for (const laneLog of laneLogs) termAtLeast = Math.max(termAtLeast, (await laneLog.refresh()).term + 1);
   if (leaseMs > 0) log.info("standing for the leadership", { holder, term: orderLog.tip.term + 1 });
   const leadership = await takeLead(
     orderLog,
@@ -262,7 +292,7 @@ async function lead(deps: SequencerDeps): Promise<Leadership> {
     deps.signal ?? new AbortController().signal,
   );
   if (leadership === undefined) throw logError("LOG_CLOSED", "stopped while standing for the leadership");
-  await fence(laneLog, leadership.term, holder);
+  await Promise.all(laneLogs.map((laneLog) => fence(laneLog, leadership.term, holder)));
   return leadership;
 }
 

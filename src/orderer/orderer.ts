@@ -17,7 +17,7 @@ import { Loop } from "../base/loop.ts";
 import { runAll, type Service } from "../base/service.ts";
 import type { ExecutorApi } from "../executor/api.ts";
 import type { L1Reader } from "../l1/l1.ts";
-import type { LaneApi } from "../lane/api.ts";
+import type { LedLanes } from "../lane/api.ts";
 import type { LogWriter } from "../log/log-writer.ts";
 import { BLOBS_PER_SEGMENT_MAX, blobPayloadMaxBytes } from "../protocol/blob-codec.ts";
 import type { Block } from "../protocol/block.ts";
@@ -38,8 +38,8 @@ import { OriginFeed } from "./origin-feed.ts";
 export interface SealerDriver extends SealerApi {
   readonly openContext: BlockContext | undefined;
   open(context: BlockContext): Promise<void>;
-  execute(txs: readonly OrderedTx[], position?: LanePosition): Promise<void>;
-  executed(position: LanePosition): void;
+  execute(txs: readonly OrderedTx[]): Promise<void>;
+  executed(positions: readonly LanePosition[]): void;
   confirm(): Promise<void>;
   close(seq: number): Promise<SealedBlock>;
   rewind(seq: number, toBlock: number, reason: string): Promise<void>;
@@ -48,7 +48,7 @@ export interface SealerDriver extends SealerApi {
 export type OrdererDeps = {
   readonly chainId: number;
   readonly l1: L1Reader;
-  readonly lane: LaneApi;
+  readonly lanes: LedLanes;
   /** Of the order log, under this leadership. */
   readonly writer: LogWriter;
   readonly sealer: SealerDriver;
@@ -237,7 +237,7 @@ export class Orderer implements Service, OrdererApi {
   }
 
   async #cut(): Promise<void> {
-    const { lane, sealer, executor, metrics, clock } = this.#deps;
+    const { lanes, sealer, executor, metrics, clock } = this.#deps;
     const context = sealer.openContext;
     assert(context !== undefined, "a block is open");
     const startMs = clock.nowMs();
@@ -248,7 +248,7 @@ export class Orderer implements Service, OrdererApi {
     const batch =
       throttled || this.#walking
         ? undefined
-        : lane.take({
+        : await lanes.take({
             gasMax: Math.min(this.#config.cutGasMax, gasRoom),
             gasLeft: executor.gasLeft(),
             sizeMaxBytes: Math.min(this.#config.cutSizeMaxBytes, this.#openSize.roomBytes()),
@@ -261,19 +261,20 @@ export class Orderer implements Service, OrdererApi {
     if (count === 0 && !close) return;
     // Execution and durability go on side by side; the seal and its news wait for both.
     const write = async (): Promise<number> => {
-      const positions: LanePosition[] = [];
-      if (batch !== undefined && count > 0) positions.push({ lane: lane.index, seq: await lane.release(batch) });
+      const { positions, inline } =
+        batch === undefined || count === 0 ? { positions: [], inline: [] } : await lanes.release(batch);
       const seq = await this.#writer.append(
         encodeOrderRecord({
           kind: "cut",
           blockNumber: context.number,
           open: this.#openUnlogged ? context : undefined,
+          ordering: lanes.ordering,
           positions,
-          inline: [],
+          inline,
           close,
         }),
       );
-      for (const position of positions) sealer.executed(position);
+      sealer.executed(positions);
       return seq;
     };
     const [seq] = await Promise.all([write(), batch === undefined ? undefined : sealer.execute(batch.txs)]);
@@ -335,7 +336,15 @@ export class Orderer implements Service, OrdererApi {
       .map((raw, i) => ({ raw, sender: block.senders[i] as Uint8Array }))
       .filter((tx) => tx.raw[0] !== DEPOSIT_TYPE);
     const seq = await this.#writer.append(
-      encodeOrderRecord({ kind: "cut", blockNumber: number, open: context, positions: [], inline, close: true }),
+      encodeOrderRecord({
+        kind: "cut",
+        blockNumber: number,
+        open: context,
+        ordering: this.#deps.lanes.ordering,
+        positions: [],
+        inline,
+        close: true,
+      }),
     );
     await sealer.open(context);
     await sealer.execute(inline);

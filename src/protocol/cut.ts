@@ -1,11 +1,13 @@
 /**
  * Owns the records of the order log. The total order of a cluster is a pure function of them: a cut extends the order
  * to a position of each lane, opens a block with its complete context (so that replay needs no L1), or closes it; a
- * rewind takes blocks back; an adopted block carries its transactions itself because they came from L1.
+ * rewind takes blocks back. Transactions are in a record themselves where no lane can give them: those of an adopted
+ * block came from L1, and a lane may be lost between taking and releasing.
  * @see docs/decisions/0002-chain-and-derivation.md (heads and logs)
  */
 import { codecError, Reader, Writer } from "../base/binary.ts";
 import { readL1BlockInfo, readSystemConfig, writeL1BlockInfo, writeSystemConfig } from "./l1-block-codec.ts";
+import { type OrderingName, orderingOfCode, orderingPolicy } from "./ordering.ts";
 import type { L1BlockInfo, SystemConfigValues } from "./system-config.ts";
 
 /** A transaction as ordered: canonical bytes and recovered sender. */
@@ -30,9 +32,11 @@ export type OrderRecord =
       readonly blockNumber: number;
       /** Present in the first cut of a block. */
       readonly open: BlockContext | undefined;
-      /** Lane records (release records of the lane log) added to the order, in this order. */
+      /** How what the positions name is merged. */
+      readonly ordering: OrderingName;
+      /** Lane records (release records of the lane logs) added to the order, at most one of a lane. */
       readonly positions: readonly LanePosition[];
-      /** Transactions that are ordered without a lane (adopted from L1). */
+      /** Transactions that are ordered without a lane, in this order, behind those of the positions. */
       readonly inline: readonly OrderedTx[];
       /** True in the last cut of a block. */
       readonly close: boolean;
@@ -44,7 +48,9 @@ export type OrderRecord =
       readonly reason: string;
     };
 
-const VERSION = 1;
+const VERSION = 2;
+/** Had one lane and no policy to name. */
+const VERSION_ONE_LANE = 1;
 const KIND_CUT = 0;
 const KIND_REWIND = 1;
 
@@ -53,7 +59,7 @@ export function encodeOrderRecord(record: OrderRecord): Uint8Array {
   if (record.kind === "rewind") {
     return w.byte(KIND_REWIND).uvarint(record.toBlock).text(record.reason).finish();
   }
-  w.byte(KIND_CUT).uvarint(record.blockNumber);
+  w.byte(KIND_CUT).byte(orderingPolicy(record.ordering).code).uvarint(record.blockNumber);
   w.optional(record.open, (c) => writeContext(w, c));
   w.list(record.positions, (p) => w.uvarint(p.lane).uvarint(p.seq));
   w.list(record.inline, (t) => w.fixed(t.sender).bytes(t.raw));
@@ -64,7 +70,8 @@ export function encodeOrderRecord(record: OrderRecord): Uint8Array {
 export function decodeOrderRecord(bytes: Uint8Array): OrderRecord {
   const r = new Reader(bytes);
   const version = r.byte();
-  if (version !== VERSION) throw codecError("CODEC_MALFORMED", `order record version ${version} is not known`);
+  if (version !== VERSION && version !== VERSION_ONE_LANE)
+    throw codecError("CODEC_MALFORMED", `order record version ${version} is not known`);
   const kind = r.byte();
   if (kind === KIND_REWIND) {
     const record: OrderRecord = { kind: "rewind", toBlock: r.uvarint(), reason: r.text() };
@@ -72,8 +79,10 @@ export function decodeOrderRecord(bytes: Uint8Array): OrderRecord {
     return record;
   }
   if (kind !== KIND_CUT) throw codecError("CODEC_MALFORMED", `order record kind ${kind} is not known`);
+  const ordering = version === VERSION_ONE_LANE ? "priority-fee" : orderingOfCode(r.byte());
   const record: OrderRecord = {
     kind: "cut",
+    ordering,
     blockNumber: r.uvarint(),
     open: r.optional(() => readContext(r)),
     positions: r.list(1024, () => ({ lane: r.uvarint(), seq: r.uvarint() })),

@@ -6,7 +6,7 @@ import { keccak256 } from "../protocol/keccak.ts";
 import { EMPTY_TRIE_ROOT as EMPTY_TRIE_ROOT_BYTES } from "../protocol/ordered-trie.ts";
 import { decodeTransaction } from "../protocol/transaction-codec.ts";
 import { type BlockBundle } from "./block-cache.ts";
-import type { PendingBlock } from "./chain-view.ts";
+import { answered, type PendingBlock } from "./chain-view.ts";
 import {
   encodeBlock,
   encodeHeader,
@@ -212,10 +212,14 @@ export const BLOCK_METHODS: readonly Method[] = [
     run: (s, [transactionHash]) => {
       const mined = findMined(s, transactionHash);
       if (mined !== undefined) return encodeMined(mined.bundle, mined.index);
-      const pooled = s.pool?.get(transactionHash);
-      if (pooled !== undefined) return encodePooled(pooled);
-      const open = s.pendingIndex.find(transactionHash);
-      return open === undefined ? null : pendingTransaction(open.pending, open.index);
+      return answered(s.pool?.get(transactionHash), (pooled) => {
+        if (pooled !== undefined) return encodePooled(pooled);
+        // It may have been ordered while a lane elsewhere was asked.
+        const now = findMined(s, transactionHash);
+        if (now !== undefined) return encodeMined(now.bundle, now.index);
+        const open = s.pendingIndex.find(transactionHash);
+        return open === undefined ? null : pendingTransaction(open.pending, open.index);
+      });
     },
   }),
   method({
@@ -239,10 +243,15 @@ export const BLOCK_METHODS: readonly Method[] = [
     result: "DATA or null",
     run: (s, [transactionHash]) => {
       const mined = findMined(s, transactionHash);
-      const raw = mined?.bundle.block.transactions[mined.index] ?? s.pool?.get(transactionHash)?.tx.raw;
+      const raw = mined?.bundle.block.transactions[mined.index];
       if (raw !== undefined) return toHex(raw);
-      const open = s.pendingIndex.find(transactionHash);
-      return open === undefined ? null : toHex(open.pending.transactions[open.index] as Uint8Array);
+      return answered(s.pool?.get(transactionHash), (pooled) => {
+        if (pooled !== undefined) return toHex(pooled.tx.raw);
+        const now = findMined(s, transactionHash);
+        const open = now === undefined ? s.pendingIndex.find(transactionHash) : undefined;
+        const found = now?.bundle.block.transactions[now.index] ?? open?.pending.transactions[open.index];
+        return found === undefined ? null : toHex(found);
+      });
     },
   }),
   method({

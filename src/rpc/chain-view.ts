@@ -104,18 +104,26 @@ export type PooledTransaction = {
 /** An account that lets a transaction set its code, once its nonce is this. */
 export type Authority = { readonly address: Uint8Array; readonly nonce: bigint };
 
+/** At once where it is at hand. */
+export type Answer<T> = T | Promise<T>;
+
+/** `use` of an answer: at once where the answer is. */
+export function answered<T, R>(answer: Answer<T>, use: (value: T) => R): Answer<R> {
+  return answer instanceof Promise ? answer.then(use) : use(answer);
+}
+
 /** The pool as RPC sees it; a verifier has none. */
 export interface PoolView {
   /** Durable when it resolves with accepted = true. Outcomes are in the order of `txs`. */
   submit(txs: readonly PooledTransaction[]): Promise<readonly SubmitOutcome[]>;
   /** Next nonce of a sender counting its executable pool transactions; undefined when it has none here. */
-  nextNonce(address: Uint8Array): bigint | undefined;
-  get(hash: Uint8Array): PooledTransaction | undefined;
+  nextNonce(address: Uint8Array): Answer<bigint | undefined>;
+  get(hash: Uint8Array): Answer<PooledTransaction | undefined>;
   /** Counts and bounded content for txpool_*. */
-  status(): { pending: number; queued: number };
+  status(): Answer<{ pending: number; queued: number }>;
   /** `sender` limits it to one sender. */
   content(
     countMax: number,
     sender?: Uint8Array,
-  ): { pending: readonly PooledTransaction[]; queued: readonly PooledTransaction[] };
+  ): Answer<{ pending: readonly PooledTransaction[]; queued: readonly PooledTransaction[] }>;
 }

@@ -81,8 +81,8 @@ export const POOL_METHODS: readonly Method[] = [
     summary: "Counts of executable and held-back transactions.",
     params: [],
     result: "{pending, queued}",
-    run: (s) => {
-      const status = s.pool?.status() ?? { pending: 0, queued: 0 };
+    run: async (s) => {
+      const status = (await s.pool?.status()) ?? { pending: 0, queued: 0 };
       return { pending: quantity(status.pending), queued: quantity(status.queued) };
     },
   }),
@@ -91,8 +91,8 @@ export const POOL_METHODS: readonly Method[] = [
     summary: `Transactions in the pool by sender and nonce, at most ${CONTENT_MAX}.`,
     params: [],
     result: "{pending, queued}",
-    run: (s) => {
-      const content = s.pool?.content(CONTENT_MAX) ?? { pending: [], queued: [] };
+    run: async (s) => {
+      const content = (await s.pool?.content(CONTENT_MAX)) ?? { pending: [], queued: [] };
       return { pending: grouped(content.pending, encodePooled), queued: grouped(content.queued, encodePooled) };
     },
   }),
@@ -101,8 +101,8 @@ export const POOL_METHODS: readonly Method[] = [
     summary: "Transactions of one sender in the pool, by nonce.",
     params: [required("address", address)],
     result: "{pending, queued}",
-    run: (s, [sender]) => {
-      const content = s.pool?.content(CONTENT_MAX, sender) ?? { pending: [], queued: [] };
+    run: async (s, [sender]) => {
+      const content = (await s.pool?.content(CONTENT_MAX, sender)) ?? { pending: [], queued: [] };
       const own = (transactions: readonly PooledTransaction[]): Record<string, unknown> =>
         grouped(
           transactions.filter((pooled) => bytesEqual(pooled.sender, sender)),
@@ -116,8 +116,8 @@ export const POOL_METHODS: readonly Method[] = [
     summary: `Transactions in the pool as short text, at most ${CONTENT_MAX}.`,
     params: [],
     result: "{pending, queued}",
-    run: (s) => {
-      const content = s.pool?.content(CONTENT_MAX) ?? { pending: [], queued: [] };
+    run: async (s) => {
+      const content = (await s.pool?.content(CONTENT_MAX)) ?? { pending: [], queued: [] };
       return { pending: grouped(content.pending, inspect), queued: grouped(content.queued, inspect) };
     },
   }),

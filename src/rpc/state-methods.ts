@@ -1,6 +1,7 @@
 /** Owns the methods that read accounts: balance, nonce, code, storage and proofs, at any block whose state is kept. */
 import { bytesToBigInt, toHex } from "../base/bytes.ts";
 import { EMPTY_CODE_HASH } from "../protocol/ordered-trie.ts";
+import { answered } from "./chain-view.ts";
 import { quantity } from "./encode.ts";
 import { type Method, method } from "./method.ts";
 import { address, arrayOf, blockRef, LATEST, optional, required, slot, text } from "./params.ts";
@@ -25,8 +26,9 @@ export const STATE_METHODS: readonly Method[] = [
     result: "QUANTITY",
     run: (s, [account, ref]) => {
       const nonce = stateOf(s, ref).account(account)?.nonce ?? 0n;
-      const pooled = isPending(ref) ? s.pool?.nextNonce(account) : undefined;
-      return quantity(pooled !== undefined && pooled > nonce ? pooled : nonce);
+      return answered(isPending(ref) ? s.pool?.nextNonce(account) : undefined, (pooled) =>
+        quantity(pooled !== undefined && pooled > nonce ? pooled : nonce),
+      );
     },
   }),
   method({

@@ -4,7 +4,7 @@
  */
 import { randomBytes } from "node:crypto";
 import { toHex } from "../base/bytes.ts";
-import type { PoolView } from "./chain-view.ts";
+import { answered, type PoolView } from "./chain-view.ts";
 import type { ConfirmationFeed } from "./confirmation-feed.ts";
 import { encodeHeader, encodeLog, encodePooled } from "./encode.ts";
 import { RpcError } from "./errors.ts";
@@ -46,8 +46,9 @@ export class Subscriptions {
   newPendingTransactions(full: boolean, pool: PoolView | undefined): string {
     return this.#add((notify) => ({
       accepted: (tx) => {
-        const pooled = full ? pool?.get(tx.hash) : undefined;
-        notify(pooled === undefined ? toHex(tx.hash) : encodePooled(pooled));
+        void answered(full ? pool?.get(tx.hash) : undefined, (pooled) =>
+          notify(pooled === undefined ? toHex(tx.hash) : encodePooled(pooled)),
+        );
       },
     }));
   }

@@ -29,12 +29,12 @@ function pendingReceipt(s: Services, pending: PendingBlock, index: number): Json
 }
 
 /** The nonce that has to come first, if one has. */
-function missingNonce(s: Services, hash: Uint8Array): bigint | undefined {
-  const pooled = s.pool?.get(hash);
+async function missingNonce(s: Services, hash: Uint8Array): Promise<bigint | undefined> {
+  const pooled = await s.pool?.get(hash);
   if (pooled === undefined) return undefined;
   const { tx, sender } = pooled;
   const state = s.chain.pending()?.state ?? s.chain.stateAt(s.chain.heads().latest);
-  const next = s.pool?.nextNonce(sender) ?? 0n;
+  const next = (await s.pool?.nextNonce(sender)) ?? 0n;
   const executed = state.account(sender)?.nonce ?? 0n;
   const expected = next > executed ? next : executed;
   return tx.nonce > expected ? expected : undefined;
@@ -66,7 +66,7 @@ export async function sendSync(s: Services, send: () => Promise<Uint8Array>, tim
     const hash = await send();
     wanted = hash;
     const found = findMined(s, hash);
-    const missing = found === undefined ? missingNonce(s, hash) : undefined;
+    const missing = found === undefined ? await missingNonce(s, hash) : undefined;
     if (missing !== undefined)
       throw new RpcError(
         "SYNC_NONCE_GAP",

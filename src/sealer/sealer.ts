@@ -13,7 +13,7 @@ import type { Clock } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
 import type { ExecutorApi, FinishedBlock } from "../executor/api.ts";
 import type { KeyShardApi } from "../keyshard/api.ts";
-import type { LaneApi, Settlement } from "../lane/api.ts";
+import type { LedLanes, ReplayLanes, SettledLanes, Settlement } from "../lane/api.ts";
 import type { AppendLog } from "../log/log.ts";
 import type { Block } from "../protocol/block.ts";
 import type { BlockContext, LanePosition, OrderedTx, OrderRecord } from "../protocol/cut.ts";
@@ -49,7 +49,10 @@ export type SealerDeps = {
 export class Sealer implements SealerApi {
   readonly #deps: SealerDeps;
   readonly #listeners = new Set<SealEvents>();
-  #lanes: readonly LaneApi[] = [];
+  /** While this process leads: the lanes it writes. */
+  #written: LedLanes | undefined;
+  /** Else: the lanes as others wrote them. */
+  #replayed: ReplayLanes | undefined;
   #position: SealPosition;
   /** Newest lane positions executed, sealed or not. */
   readonly #executedLanes = new Map<number, number>();
@@ -69,9 +72,22 @@ export class Sealer implements SealerApi {
     this.#report();
   }
 
-  /** Lanes are attached after they recovered, which needs the sealed position. */
-  attachLanes(lanes: readonly LaneApi[]): void {
-    this.#lanes = lanes;
+  /** From here on records of the order are replayed, with what was written into these lanes. */
+  follow(lanes: ReplayLanes): void {
+    this.#replayed = lanes;
+    this.#written = undefined;
+  }
+
+  /** From here on this process orders, from these lanes: they hold what the replayed ones did. */
+  lead(lanes: LedLanes): void {
+    this.#written = lanes;
+    this.#replayed = undefined;
+  }
+
+  get #settled(): SettledLanes {
+    const lanes = this.#written ?? this.#replayed;
+    assert(lanes !== undefined, "lanes are there before anything is executed");
+    return lanes;
   }
 
   get position(): SealPosition {
@@ -98,13 +114,17 @@ export class Sealer implements SealerApi {
 
   /** Replays one record of the order log. */
   async replay(seq: number, record: OrderRecord): Promise<void> {
+    const lanes = this.#replayed;
+    assert(lanes !== undefined, "lanes are followed");
+    lanes.nextRecord();
     if (record.kind === "rewind") return this.rewind(seq, record.toBlock, record.reason);
     if (record.open !== undefined) await this.open(record.open);
     assert(this.#openContext?.number === record.blockNumber, "a cut extends the open block");
-    for (const p of record.positions) {
-      const lane = this.#lanes[p.lane];
-      assert(lane !== undefined, `lane ${p.lane} exists`);
-      await this.execute(await lane.batchAt(p.seq), p);
+    if (record.positions.length > 0) {
+      const baseFeeWei = this.#deps.executor.pending()?.env.baseFeePerGasWei;
+      assert(baseFeeWei !== undefined, "the open block has its base fee");
+      await this.execute(await lanes.orderOf(record, baseFeeWei));
+      this.executed(record.positions);
     }
     if (record.inline.length > 0) await this.execute(record.inline);
     if (record.close) await this.close(seq);
@@ -119,10 +139,9 @@ export class Sealer implements SealerApi {
     await this.#deps.executor.open(context, parent);
   }
 
-  /** Runs transactions of the order; `position` is the lane record they came from, when they came from a lane. */
-  async execute(txs: readonly OrderedTx[], position?: LanePosition): Promise<void> {
+  /** Runs transactions of the order. */
+  async execute(txs: readonly OrderedTx[]): Promise<void> {
     assert(this.#openContext !== undefined, "transactions are executed in an open block");
-    if (position !== undefined) this.#executedLanes.set(position.lane, position.seq);
     if (txs.length === 0) return;
     const results = await this.#deps.executor.execute(txs);
     for (const [i, tx] of txs.entries()) {
@@ -130,7 +149,7 @@ export class Sealer implements SealerApi {
       assert(result !== undefined, "every ordered transaction has a result");
       const hash = keccak256(tx.raw);
       if (result.included) {
-        this.#unconfirmed.push({ hash, included: true });
+        this.#unconfirmed.push({ hash, included: true, tx });
         this.#openTxs.push(tx);
       } else {
         this.#unconfirmed.push({ hash, included: false, reason: result.reason, tx });
@@ -139,9 +158,14 @@ export class Sealer implements SealerApi {
     }
   }
 
-  /** The executed lane position becomes known to be `position` (live path: it is written while execution runs). */
-  executed(position: LanePosition): void {
-    this.#executedLanes.set(position.lane, position.seq);
+  /** What the lanes hold up to these positions is part of the order. */
+  executed(positions: readonly LanePosition[]): void {
+    for (const { lane, seq } of positions) this.#executedLanes.set(lane, seq);
+  }
+
+  /** Newest position of a lane that the order names. */
+  orderedSeq(lane: number): number {
+    return this.#executedLanes.get(lane) ?? 0;
   }
 
   /** What was executed so far is durable in the order. */
@@ -163,7 +187,7 @@ export class Sealer implements SealerApi {
   async #settle(): Promise<Uint8Array[]> {
     const settlements = this.#unconfirmed;
     this.#unconfirmed = [];
-    if (settlements.length > 0) await Promise.all(this.#lanes.map((lane) => lane.settle(settlements)));
+    if (settlements.length > 0) await this.#settled.settle(settlements);
     return settlements.filter((s) => s.included).map((s) => s.hash);
   }
 
@@ -192,8 +216,9 @@ export class Sealer implements SealerApi {
     this.#deps.metrics.sealSeconds.observe((this.#deps.clock.nowMs() - startMs) / 1_000);
     this.#report();
     const sealed: SealedBlock = { block, receipts };
-    for (const lane of this.#lanes) lane.onHead({ gasLimit: block.header.gasLimit, changed: writes.accounts.keys() });
-    if (block.header.number % TRIM_EVERY_BLOCKS === 0) await this.#trim(position);
+    this.#written?.onHead({ gasLimit: block.header.gasLimit, changed: writes.accounts.keys() });
+    // The logs are their leader's to trim.
+    if (block.header.number % TRIM_EVERY_BLOCKS === 0 && this.#written !== undefined) await this.#trim(position);
     for (const listener of this.#listeners) listener.sealed?.(sealed);
     return sealed;
   }
@@ -218,7 +243,7 @@ export class Sealer implements SealerApi {
     if (mark === undefined) return;
     await this.#deps.database.flushed(); // the logs are what restores blocks that have not reached the disk
     await this.#deps.orderLog.trim(mark.orderSeq);
-    for (const { lane, seq } of mark.lanes) await this.#lanes[lane]?.trim(seq);
+    await this.#written?.trim(mark.lanes);
   }
 
   /** Takes blocks above `toBlock` back; their transactions return to the lanes. `seq`: the durable rewind record. */
@@ -243,7 +268,7 @@ export class Sealer implements SealerApi {
       lanes: [...this.#executedLanes].map(([lane, laneSeq]) => ({ lane, seq: laneSeq })),
     };
     // Durable in the lane first: a crash in between replays the rewind, and returning twice is harmless.
-    const restore = await this.#lanes[0]?.prepareReturn(returned);
+    const restore = await this.#settled.prepareReturn(returned);
     database.transaction(() => {
       keyshard.rollback(toBlock);
       chain.rollback(toBlock);
@@ -252,7 +277,7 @@ export class Sealer implements SealerApi {
     this.#position = position;
     this.#openContext = undefined;
     this.#openTxs = [];
-    restore?.();
+    await restore();
     this.#deps.metrics.rewinds.inc();
     this.#report();
     log.warn("chain rewound", { toBlock, removedBlocks: removed.length, returnedTxs: returned.length, reason });

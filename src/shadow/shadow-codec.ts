@@ -86,6 +86,7 @@ export function encodeContext(context: BlockContext): Uint8Array {
     kind: "cut",
     blockNumber: context.number,
     open: context,
+    ordering: "priority-fee",
     positions: [],
     inline: [],
     close: false,

@@ -1,0 +1,167 @@
+/** A sequencer over several lanes on logs in memory: what a process that is killed leaves behind, and nothing else. */
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fromHex, toHex, toHexKey } from "../../base/bytes.ts";
+import { systemClock } from "../../base/clock.ts";
+import { silentLog } from "../../base/log.ts";
+import { Metrics } from "../../base/metrics.ts";
+import { EthereumjsEngine } from "../../execution/ethereumjs-engine.ts";
+import { MemoryL1 } from "../../l1/memory-l1.ts";
+import { MemoryLog } from "../../log/memory-log.ts";
+import type { Block } from "../../protocol/block.ts";
+import type { Genesis } from "../../protocol/genesis.ts";
+import { L1_BLOCK } from "../../protocol/predeploys.ts";
+import { recoverSender } from "../../protocol/sender.ts";
+import { DEPOSIT_TYPE, decodeSignedTransaction, signTransaction } from "../../protocol/transaction-codec.ts";
+import type { PooledTransaction } from "../../rpc/chain-view.ts";
+import { MemoryState } from "../../state/memory-state.ts";
+import { Database } from "../../store/database.ts";
+import { MemoryChainStore } from "../../store/memory-chain-store.ts";
+import { Sequencer } from "../sequencer.ts";
+
+const CHAIN_ID = 901;
+const ETHER = 10n ** 18n;
+const SENDERS = 12;
+const address = (n: number): Uint8Array => new Uint8Array(20).fill(n);
+const key = (i: number): Uint8Array => new Uint8Array(32).fill(i + 1);
+
+export function transfer(from: number, nonce: number, tipGwei = 1): PooledTransaction {
+  const tx = signTransaction(
+    {
+      type: 2,
+      chainId: CHAIN_ID,
+      nonce: BigInt(nonce),
+      to: address(0xaa),
+      valueWei: 1n,
+      data: new Uint8Array(0),
+      gasLimit: 21_000n,
+      maxFeePerGasWei: 10n ** 11n,
+      maxPriorityFeePerGasWei: BigInt(tipGwei) * 10n ** 9n,
+    },
+    key(from),
+  );
+  return { tx, sender: recoverSender(tx) };
+}
+
+export class LaneWorld {
+  readonly l1 = new MemoryL1({ timestamp: Math.floor(systemClock.nowMs() / 1_000) - 60 });
+  readonly #folder = mkdtempSync(join(tmpdir(), "sheaf-lanes-"));
+  readonly #database = Database.open(this.#folder);
+  chain = new MemoryChainStore();
+  state = new MemoryState((n) => this.chain.blockHash(n));
+  readonly orderLog = new MemoryLog("order");
+  readonly laneLogs: MemoryLog[] = [];
+  readonly genesis: Genesis;
+  readonly #genesisOrigin = this.l1.mine({ timestamp: Math.floor(systemClock.nowMs() / 1_000) - 50 });
+
+  constructor() {
+    const funded = Array.from({ length: SENDERS }, (_, i) => toHexKey(transfer(i, 0).sender));
+    // L1Block is a contract that accepts anything: its content is tested with the real contracts.
+    const l1Block = { balanceWei: 0n, nonce: 1n, code: fromHex("00"), storage: new Map() };
+    const account = { balanceWei: 100n * ETHER, nonce: 0n, code: new Uint8Array(0), storage: new Map() };
+    this.genesis = {
+      version: 1,
+      name: "test",
+      chainId: CHAIN_ID,
+      l1ChainId: 31_337,
+      contracts: {
+        portal: address(0x11),
+        inbox: address(0x12),
+        outputOracle: address(0x13),
+        systemConfig: address(0x14),
+        l1CrossDomainMessenger: address(0x15),
+        l1StandardBridge: address(0x16),
+      },
+      timestamp: this.#genesisOrigin.timestamp,
+      baseFeePerGasWei: 10n ** 9n,
+      systemConfig: { gasLimit: 30_000_000, baseFeeScalar: 1_000, blobBaseFeeScalar: 1_000 },
+      elasticity: 2,
+      baseFeeDenominator: 8,
+      sequencingWindow: 100,
+      maxDriftSeconds: 1_800,
+      alloc: new Map([[toHexKey(L1_BLOCK), l1Block], ...funded.map((a) => [a, account] as const)]),
+    };
+  }
+
+  open(lanes: number, env: Readonly<Record<string, string>> = {}): Promise<Sequencer> {
+    while (this.laneLogs.length < lanes) this.laneLogs.push(new MemoryLog(`lane-${this.laneLogs.length}`));
+    return Sequencer.open({
+      genesis: this.genesis,
+      genesisOrigin: this.#genesisOrigin,
+      database: this.#database,
+      chain: this.chain,
+      state: this.state,
+      engine: new EthereumjsEngine(),
+      orderLog: this.orderLog,
+      laneLogs: this.laneLogs,
+      l1: this.l1,
+      safeChain: {
+        safeHead: () => ({ number: 0, hash: (this.chain.block(0) as Block).hash }),
+        block: (n) => this.chain.block(n),
+      },
+      l1Heads: () => ({ safe: 0, finalized: 0 }),
+      env: { SHEAF_LANES: String(lanes), SHEAF_CUT_INTERVAL_MS: "10", SHEAF_L1_POLL_MS: "50", ...env },
+      log: silentLog,
+      metrics: new Metrics().withLabels({ rollup: "t", cluster: "t" }),
+      clock: systemClock,
+    });
+  }
+
+  /** Everything but the logs is lost. */
+  loseDatabase(): void {
+    this.chain = new MemoryChainStore();
+    this.state = new MemoryState((n) => this.chain.blockHash(n));
+  }
+
+  hashes(): string[] {
+    return Array.from({ length: this.chain.head + 1 }, (_, n) => toHex((this.chain.block(n) as Block).hash));
+  }
+
+  /** Sequenced transactions of the chain as "sender nonce", in its order. */
+  sequenced(): { sender: string; nonce: number; hash: string }[] {
+    const found: { sender: string; nonce: number; hash: string }[] = [];
+    for (let n = 1; n <= this.chain.head; n++) {
+      const block = this.chain.block(n) as Block;
+      for (const [i, raw] of block.transactions.entries()) {
+        if (raw[0] === DEPOSIT_TYPE) continue;
+        const tx = decodeSignedTransaction(raw);
+        const sender = toHexKey(block.senders[i] as Uint8Array);
+        found.push({ sender, nonce: Number(tx.nonce), hash: toHexKey(tx.hash) });
+      }
+    }
+    return found;
+  }
+
+  /** I9: each once, nonces of a sender in order without a gap. */
+  checkOrder(): void {
+    const next = new Map<string, number>();
+    for (const { sender, nonce } of this.sequenced()) {
+      assert.equal(nonce, next.get(sender) ?? 0, "nonces of a sender are in order, each once");
+      next.set(sender, nonce + 1);
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#database.close();
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+}
+
+export async function until(what: string, condition: () => boolean): Promise<void> {
+  const end = systemClock.nowMs() + 60_000;
+  while (!condition()) {
+    assert.ok(systemClock.nowMs() < end, `in time: ${what}`);
+    await systemClock.sleep(10);
+  }
+}
+
+/** Runs a sequencer until `body` is done, then stops it. */
+export async function running(s: Sequencer, body: () => Promise<void>): Promise<void> {
+  const stop = new AbortController();
+  const run = s.run(stop.signal);
+  await Promise.race([body(), run.then(() => assert.fail("ended by itself"))]);
+  stop.abort();
+  await run;
+}
