@@ -82,15 +82,18 @@ export async function openEngine(
     readonly create?: typeof createEngine | undefined;
     /** Starts executors that read the state themselves; without it they ask for it. */
     readonly openExecutor?: (where: EngineConfig["executorsIn"]) => OpenLink;
+    /** Executors will come by themselves: it can {@link ShardedEngine.admit} them. */
+    readonly guests?: boolean;
   },
 ): Promise<Engine> {
-  const { executors, executorsIn, keyShards, keyShardsIn } = config;
+  const { executorsIn, keyShards, keyShardsIn } = config;
+  const executors = config.executors === 1 ? 0 : config.executors;
   const engine = await (p.create ?? createEngine)(config.engine);
-  if (executors === 1) return engine;
+  if (executors === 0 && p.guests !== true) return engine;
   if (!(engine instanceof WasmEngine)) {
     await engine.close();
-    throw engineError("ENGINE_NOT_SPECULATIVE", `engine ${config.engine} cannot run on ${executors} executors`, {
-      executors,
+    throw engineError("ENGINE_NOT_SPECULATIVE", `engine ${config.engine} cannot run on several executors`, {
+      executors: config.executors,
     });
   }
   const link = p.openExecutor?.(executorsIn) ?? (executorsIn === "threads" ? executorThread : executorProcess);

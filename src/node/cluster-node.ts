@@ -5,41 +5,29 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { assert } from "../base/assert.ts";
 import { bytesEqual, toHex } from "../base/bytes.ts";
 import type { Clock } from "../base/clock.ts";
 import { readConfig } from "../base/config.ts";
-import { CodedError, defineErrors } from "../base/error.ts";
+import { defineErrors } from "../base/error.ts";
 import type { Log } from "../base/log.ts";
 import type { Metrics } from "../base/metrics.ts";
 import { CloseStack, runAll, type Service } from "../base/service.ts";
 import { BeaconBlobs } from "../da/beacon.ts";
-import { BlobWriter } from "../da/blob.ts";
 import { BlobArchive } from "../da/blob-archive.ts";
 import { BlobSources } from "../da/blob-sources.ts";
-import { CalldataWriter } from "../da/calldata.ts";
 import { type createEngine, engineConfig, openEngine, otherEngine } from "../execution/engines.ts";
+import type { Engine } from "../execution/execution.ts";
 import { readingExecutor } from "../executor/executor-links.ts";
 import { gatewayConfig } from "../gateway/config.ts";
 import { Gateway } from "../gateway/gateway.ts";
 import { SenderMemo } from "../gateway/sender-memo.ts";
 import { SenderRecovery } from "../gateway/sender-recovery.ts";
-import { inboxAbi } from "../l1/abi/inbox.ts";
-import { sheafOutputOracleAbi } from "../l1/abi/sheaf-output-oracle.ts";
-import { l1Config, senderOptions } from "../l1/config.ts";
+import { l1Config } from "../l1/config.ts";
 import { connectL1 } from "../l1/connect-l1.ts";
 import { findGenesis } from "../l1/genesis-source.ts";
 import { readInbox } from "../l1/inbox.ts";
-import { L1Sender } from "../l1/l1-sender.ts";
-import { localSigner } from "../l1/l1-signer.ts";
-import { senderMetrics } from "../l1/metrics.ts";
-import { SenderPool } from "../l1/sender-pool.ts";
-import { proposerConfig } from "../proposer/config.ts";
-import { proposerMetrics } from "../proposer/metrics.ts";
-import { Proposer } from "../proposer/proposer.ts";
-import { publisherConfig } from "../publisher/config.ts";
-import { publisherMetrics } from "../publisher/metrics.ts";
-import { Publisher } from "../publisher/publisher.ts";
+import type { SealedBlocks } from "../publisher/api.ts";
+import type { Publisher } from "../publisher/publisher.ts";
 import { rpcConfig } from "../rpc/config.ts";
 import { RpcServer } from "../rpc/server.ts";
 import type { SealPosition } from "../sealer/sealer.ts";
@@ -57,6 +45,8 @@ import { LmdbChainStore } from "../store/lmdb-chain-store.ts";
 import type { Verifier } from "../verifier/verifier.ts";
 
 import { openClusterLogs } from "./cluster-logs.ts";
+import { openProposer } from "./proposer-part.ts";
+import { openPublisher } from "./publisher-part.ts";
 import { rollupView } from "./rollup-view.ts";
 import { Sequencer } from "./sequencer.ts";
 import { VerifierNode } from "./verifier-node.ts";
@@ -65,6 +55,11 @@ export const nodeError = defineErrors("Node", {
   NODE_NO_GENESIS: {
     summary: "The inbox contract on L1 has not published a genesis document.",
     action: "Check the inbox address and the L1 endpoint; deploy the cluster first.",
+    retryable: false,
+  },
+  NODE_NO_SNAPSHOT_KEY: {
+    summary: "A process without a poster account is asked for snapshots, which are signed with its key.",
+    action: "Run the publisher in the sequencer's process, or leave SHEAF_SNAPSHOT_FOLDER empty.",
     retryable: false,
   },
 });
@@ -86,8 +81,12 @@ export type ClusterNodeOptions = {
   readonly inbox: Uint8Array;
   /** 0 takes free ones. */
   readonly ports: { readonly rpc: number; readonly verifierRpc: number };
-  /** `posters`: accounts that post side by side, at least one. */
-  readonly keys: { readonly posters: readonly Uint8Array[]; readonly proposer: Uint8Array };
+  /** `posters`: accounts that post side by side; without one, or without a proposer, that is done elsewhere. */
+  readonly keys: { readonly posters: readonly Uint8Array[]; readonly proposer?: Uint8Array | undefined };
+  /** A publisher elsewhere: the share of new transactions to admit, given the bytes the pool holds. */
+  readonly admissionShare?: (poolBytes: number) => number;
+  /** Executors come by themselves, see {@link ClusterNode.engine}. */
+  readonly guests?: boolean;
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Opens the sequencer's and the verifier's engine. */
   readonly createEngine?: typeof createEngine | undefined;
@@ -103,6 +102,8 @@ export class ClusterNode implements Service {
   readonly sequencer: Sequencer;
   readonly gateway: Gateway;
   readonly verifier: Verifier;
+  readonly engine: Engine;
+  readonly chain: LmdbChainStore;
   readonly #verifierRpc: RpcServer;
   readonly #services: readonly Service[];
   readonly #close: CloseStack;
@@ -113,6 +114,8 @@ export class ClusterNode implements Service {
     sequencer: Sequencer;
     gateway: Gateway;
     verifier: Verifier;
+    engine: Engine;
+    chain: LmdbChainStore;
     verifierRpc: RpcServer;
     services: readonly Service[];
     close: CloseStack;
@@ -122,6 +125,8 @@ export class ClusterNode implements Service {
     this.sequencer = p.sequencer;
     this.gateway = p.gateway;
     this.verifier = p.verifier;
+    this.engine = p.engine;
+    this.chain = p.chain;
     this.#verifierRpc = p.verifierRpc;
     this.#services = p.services;
     this.#close = p.close;
@@ -156,6 +161,7 @@ export class ClusterNode implements Service {
       metrics,
       create: options.createEngine,
       openExecutor: (where) => readingExecutor(where, databaseFolder(dataDir, SEQUENCER)),
+      guests: options.guests === true,
     });
     close.add("engine", () => engine.close());
     const archive = new BlobArchive(join(dataDir, "blobs"));
@@ -222,10 +228,9 @@ export class ClusterNode implements Service {
     const snapshotSettings = readConfig(snapshotConfig, env);
     let snapshotter: Snapshotter<SealPosition> | undefined;
     const [posterKey] = options.keys.posters;
-    assert(posterKey !== undefined, "a cluster has a poster account");
     let publisher: Publisher | undefined;
     const sequencer = await Sequencer.open({
-      admissionShare: (poolBytes) => publisher?.admissionShare(poolBytes) ?? 1,
+      admissionShare: (poolBytes) => (publisher ?? options).admissionShare?.(poolBytes) ?? 1,
       genesis,
       genesisOrigin: published.origin,
       database,
@@ -246,7 +251,9 @@ export class ClusterNode implements Service {
       metrics,
       clock,
     });
-    if (snapshotSettings.folder !== "")
+    if (snapshotSettings.folder !== "" && posterKey === undefined)
+      throw nodeError("NODE_NO_SNAPSHOT_KEY", "snapshots are signed with a poster's key, and this process has none");
+    if (snapshotSettings.folder !== "" && posterKey !== undefined)
       snapshotter = new Snapshotter(snapshotSettings, {
         chainId: genesis.chainId,
         genesisHash: chain.blockHash(0) as Uint8Array,
@@ -260,87 +267,25 @@ export class ClusterNode implements Service {
         log: log.child({ role: "snapshotter" }),
         metrics: snapshotMetrics(metrics),
       });
-    const senderSettings = senderOptions(l1Settings, options.l1.chainId);
-    const posterMetrics = metrics.withLabels({ role: "publisher" });
-    const posterLog = log.child({ role: "publisher" });
-    const publisherSettings = readConfig(publisherConfig, env);
-    const posterKeys = options.keys.posters.slice(0, publisherSettings.accountsMax);
-    const posters = new SenderPool({
-      name: "posters",
-      senders: posterKeys.map((key, i) => {
-        const name = i === 0 ? "poster" : `poster-${i + 1}`;
-        return new L1Sender({
-          name,
-          rpc,
-          reader: l1,
-          signer: localSigner(key),
-          options: senderSettings,
-          abis: [inboxAbi],
-          metrics: senderMetrics(posterMetrics, name),
-          log: posterLog,
-          clock,
-        });
-      }),
-      blamesAccount: (error) => error instanceof CodedError && error.data["revert"] === "NotPoster",
-      log: posterLog,
-      clock,
-    });
-    const ownPublisherMetrics = publisherMetrics(posterMetrics);
-    publisher = new Publisher(publisherSettings, {
-      l1,
-      inbox: options.inbox,
-      chainId: genesis.chainId,
-      genesisOrigin: published.origin,
-      sealed: {
-        get head() {
-          return chain.head;
-        },
-        block: (n) => chain.block(n),
-        onSeal: (listener) => sequencer.sealer.subscribe({ sealed: ({ block }) => listener(block) }),
-      },
-      derived: () => verifier.status(),
-      sequencingWindow: genesis.sequencingWindow,
-      sender: posters,
-      writers: {
-        blobs: new BlobWriter({
-          inbox: options.inbox,
-          sender: posters,
-          l1,
-          proofs: senderSettings.blobProofs,
-          archive,
-          readBack: beacon,
-          readBackFailures: ownPublisherMetrics.readBackFailures,
-          log: log.child({ role: "publisher" }),
-        }),
-        calldata: new CalldataWriter({ inbox: options.inbox, sender: posters }),
-      },
-      term: () => sequencer.term,
-      metrics: ownPublisherMetrics,
-      log: log.child({ role: "publisher" }),
-      clock,
-    });
-    const proposerLog = log.child({ role: "proposer" });
-    const proposerLabels = metrics.withLabels({ role: "proposer" });
-    const proposerAccount = new L1Sender({
-      name: "proposer account",
-      rpc,
-      reader: l1,
-      signer: localSigner(options.keys.proposer),
-      options: senderSettings,
-      abis: [sheafOutputOracleAbi],
-      metrics: senderMetrics(proposerLabels, "proposer"),
-      log: proposerLog,
-      clock,
-    });
-    const proposer = new Proposer(readConfig(proposerConfig, env), {
-      l1,
-      oracle: genesis.contracts.outputOracle,
-      verifier,
-      sender: proposerAccount,
-      metrics: proposerMetrics(proposerLabels),
-      log: proposerLog,
-      clock,
-    });
+    const connection = { rpc, reader: l1 };
+    const common = { env, l1: connection, l1ChainId: options.l1.chainId, genesis, log, metrics, clock };
+    const publishing =
+      options.keys.posters.length === 0
+        ? undefined
+        : openPublisher({
+            ...common,
+            inbox: options.inbox,
+            genesisOrigin: published.origin,
+            keys: options.keys.posters,
+            sealed: sealedBlocks(chain, sequencer),
+            derived: () => verifier.status(),
+            term: () => sequencer.term,
+            archive,
+            beacon,
+          });
+    publisher = publishing?.publisher;
+    const { proposer: proposerKey } = options.keys;
+    const proposing = proposerKey === undefined ? [] : openProposer({ ...common, key: proposerKey, verifier });
     const gateway = await Gateway.create(
       { config: readConfig(gatewayConfig, env), rpcConfig: readConfig(rpcConfig, env), port: options.ports.rpc },
       {
@@ -373,9 +318,11 @@ export class ClusterNode implements Service {
       sequencer,
       gateway,
       verifier,
+      engine,
+      chain,
       verifierRpc,
       services: [
-        ...[sequencer, verifier, posters, publisher, proposerAccount, proposer, gateway, verifierRpc],
+        ...[sequencer, verifier, ...(publishing?.services ?? []), ...proposing, gateway, verifierRpc],
         ...(snapshotter === undefined ? [] : [snapshotter]),
       ],
       close,
@@ -409,6 +356,17 @@ export class ClusterNode implements Service {
   close(): Promise<void> {
     return this.#close.close();
   }
+}
+
+/** The sealed chain as a publisher sees it. */
+export function sealedBlocks(chain: LmdbChainStore, sequencer: Sequencer): SealedBlocks {
+  return {
+    get head() {
+      return chain.head;
+    },
+    block: (n) => chain.block(n),
+    onSeal: (listener) => sequencer.sealer.subscribe({ sealed: ({ block }) => listener(block) }),
+  };
 }
 
 /** Keeps what the shadow found for the people who look into it; it is in the log too. */

@@ -39,6 +39,8 @@ export type PublisherStatus = {
   readonly inFlight: number;
   readonly nextIndex: number;
   readonly oldestUnpostedAgeSeconds: number;
+  /** Share of the sequencing window that the oldest unposted block has used up. */
+  readonly windowUsed: number;
 };
 
 export interface PublisherApi {

@@ -119,6 +119,7 @@ export class Publisher implements Service, PublisherApi {
     inFlight: 0,
     nextIndex: 0,
     oldestUnpostedAgeSeconds: 0,
+    windowUsed: 0,
   };
   #fault: string | undefined;
 
@@ -557,6 +558,7 @@ export class Publisher implements Service, PublisherApi {
       pendingBlocks: Math.max(0, sealed.head - postedThrough),
       backlogBytes: this.#backlog.bytes,
       oldestUnpostedAgeSeconds: oldest === undefined ? 0 : Math.max(0, nowMs / 1000 - oldest.header.timestamp),
+      windowUsed: this.#windowUsed,
     };
     metrics.pendingBlocks.set(this.#status.pendingBlocks);
     metrics.oldestUnpostedSeconds.set(this.#status.oldestUnpostedAgeSeconds);

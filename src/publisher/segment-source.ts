@@ -20,6 +20,11 @@ export const publisherError = defineErrors("Publisher", {
     action: "Report a bug: the limit on the size of blocks must be below what six blobs take.",
     retryable: false,
   },
+  PUBLISHER_NOT_LINKED: {
+    summary: "A publisher in a process of its own has not heard from its sequencer or a verifier yet.",
+    action: "See in its log why there is no link; it goes on when there is one.",
+    retryable: true,
+  },
   PUBLISHER_BLOCKS_MISSING: {
     summary: "Sealed blocks that must be posted are not in the store.",
     action: "Restore the sequencer's database; what L1 holds and the store do not fit together.",

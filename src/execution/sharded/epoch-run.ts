@@ -516,7 +516,7 @@ export class EpochRun {
     const first = indexes[0] as number;
     const entries: StateEntry[] = [];
     const versions = this.#versionsFor(seat.index, indexes);
-    for (const index of this.#p.areReading ? [] : indexes) {
+    for (const index of this.#p.areReading && !seat.isGuest ? [] : indexes) {
       const { sender } = txs[index] as TxInput;
       for (const address of [sender, hints[index]?.to]) {
         if (address === undefined) continue;

@@ -18,7 +18,10 @@ export type SeatEvents = {
 };
 
 export class ExecutorSeat {
-  readonly index: number;
+  /** Its place among the seats of an epoch; changes only between epochs. */
+  index: number;
+  /** One that came by itself, over a link from elsewhere. */
+  readonly isGuest: boolean;
   readonly #open: OpenLink;
   readonly #events: SeatEvents;
   #link: Link | undefined;
@@ -30,8 +33,9 @@ export class ExecutorSeat {
   bytesOut = 0;
   bytesIn = 0;
 
-  constructor(index: number, open: OpenLink, events: SeatEvents) {
+  constructor(index: number, open: OpenLink, events: SeatEvents, isGuest = false) {
     this.index = index;
+    this.isGuest = isGuest;
     this.#open = open;
     this.#events = events;
   }
@@ -39,6 +43,11 @@ export class ExecutorSeat {
   /** Is there an executor that answers? */
   get isLive(): boolean {
     return this.#link !== undefined && !this.#isStalled;
+  }
+
+  /** Is there a link, answering or not? */
+  get isOpen(): boolean {
+    return this.#link !== undefined;
   }
 
   /** Opens the link when there is none. */

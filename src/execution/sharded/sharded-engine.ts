@@ -38,7 +38,7 @@ const STALL_MS = 2_000;
 const READY_MS = 60_000;
 
 export type ShardedOptions = {
-  /** One way to an executor each. */
+  /** One way to an executor each; others may come by themselves, see {@link ShardedEngine.admit}. */
   readonly links: readonly OpenLink[];
   /** Key shards: how many are kept in this thread, or one way to each elsewhere. */
   readonly shards: number | readonly OpenLink[];
@@ -57,7 +57,8 @@ export class ShardedEngine implements Engine {
   readonly name: string;
   readonly #engine: WasmEngine;
   readonly #options: ShardedOptions;
-  readonly #seats: readonly ExecutorSeat[];
+  /** Those it starts itself, then guests. */
+  readonly #seats: ExecutorSeat[];
   readonly #shardSeats: readonly ShardSeat[];
   readonly #planner = new Planner();
   #run: EpochRun | undefined;
@@ -77,17 +78,7 @@ export class ShardedEngine implements Engine {
     this.name = engine.name;
     this.#engine = engine;
     this.#options = options;
-    this.#seats = options.links.map(
-      (open, index) =>
-        new ExecutorSeat(index, open, {
-          received: (seat, message) => this.#received(seat, message),
-          lost: (seat, cause) => {
-            options.log?.warn("executor lost, its work is done by others", { executor: seat, err: cause });
-            options.metrics?.lost.inc();
-            this.#run?.lost(seat);
-          },
-        }),
-    );
+    this.#seats = options.links.map((open, index) => this.#newSeat(index, open));
     this.#shardSeats = (typeof options.shards === "number" ? [] : options.shards).map(
       (open, index) =>
         new ShardSeat(index, open, {
@@ -125,6 +116,38 @@ export class ShardedEngine implements Engine {
     return sum;
   }
 
+  /** Takes in an executor that came by itself: it has a seat until its link is lost. `open` is called once. */
+  admit(open: OpenLink): void {
+    const seat = this.#newSeat(this.#seats.length, open, true);
+    this.#seats.push(seat);
+    seat.ensureOpen();
+  }
+
+  /** Executors that answer. */
+  get executors(): number {
+    return this.#seats.filter((seat) => seat.isLive).length;
+  }
+
+  #newSeat(index: number, open: OpenLink, isGuest = false): ExecutorSeat {
+    const events = {
+      received: (seat: number, message: FromExecutor) => this.#received(seat, message),
+      lost: (seat: number, cause: Error) => {
+        this.#options.log?.warn("executor lost, its work is done by others", { executor: seat, err: cause });
+        this.#options.metrics?.lost.inc();
+        this.#run?.lost(seat);
+      },
+    };
+    return new ExecutorSeat(index, open, events, isGuest);
+  }
+
+  /** Gives the seats of guests that left to others. Between epochs only: an epoch knows seats by their places. */
+  #sweep(): void {
+    const staying = this.#seats.filter((seat) => !seat.isGuest || seat.isOpen);
+    if (staying.length === this.#seats.length) return;
+    this.#seats.splice(0, this.#seats.length, ...staying);
+    for (const [index, seat] of this.#seats.entries()) seat.index = index;
+  }
+
   /** Bytes to and from executors so far. */
   get bytesMoved(): number {
     let bytes = 0;
@@ -138,7 +161,9 @@ export class ShardedEngine implements Engine {
     state: StateReader,
     gasAvailable: number,
   ): Promise<BatchResults> {
-    if (this.#run !== undefined || txs.length < 2) return this.#runInPlace(env, txs, state, gasAvailable, undefined);
+    if (this.#run === undefined) this.#sweep();
+    if (this.#run !== undefined || txs.length < 2 || this.#seats.length === 0)
+      return this.#runInPlace(env, txs, state, gasAvailable, undefined);
     this.#options.clock?.enter("plan");
     const hints = txs.map(hintOf);
     const plan = this.#planner.plan(hints, this.#seats.length, gasAvailable);
@@ -225,7 +250,7 @@ export class ShardedEngine implements Engine {
       engine: this.#engine,
       planner: this.#planner,
       plan,
-      seats: this.#seats,
+      seats: [...this.#seats],
       areReading: this.#options.areReading === true,
       nextBatch: () => ++this.#batches,
       clock: this.#options.clock,
