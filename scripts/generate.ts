@@ -95,6 +95,11 @@ if (existsSync(rpcReference)) {
   pages["rpc.md"] = module.rpcReference();
 }
 
+const { networkReference } = (await import(pathToFileURL(join(root, "src/node/network-reference.ts")).href)) as {
+  networkReference: () => string;
+};
+pages["network.md"] = networkReference();
+
 const folder = join(root, "docs", "reference");
 mkdirSync(folder, { recursive: true });
 let stale = 0;

@@ -8,8 +8,12 @@ import { CodedError } from "../base/error.ts";
 import { addConfigCommand } from "./config.ts";
 import type { CommandContext } from "./context.ts";
 import { addDevnetCommand } from "./devnet.ts";
+import { addInitCommand } from "./init.ts";
+import { addPkiCommand } from "./pki.ts";
+import { addRunCommand } from "./run.ts";
 import { addSnapshotCommand } from "./snapshot.ts";
 import { addStatusCommand } from "./status.ts";
+import { addUpCommand } from "./up.ts";
 import { addVerifyCommand } from "./verify.ts";
 
 /** Runs the command that `args` name (without the program's own name). Resolves to the exit code. */
@@ -21,6 +25,10 @@ export async function runCommandLine(args: readonly string[], context: CommandCo
     .exitOverride()
     .configureOutput({ writeOut: (s) => context.out(line(s)), writeErr: (s) => context.err(line(s)) });
   addDevnetCommand(program, context);
+  addInitCommand(program, context);
+  addUpCommand(program, context);
+  addRunCommand(program, context);
+  addPkiCommand(program, context);
   addStatusCommand(program, context);
   addVerifyCommand(program, context);
   addSnapshotCommand(program, context);

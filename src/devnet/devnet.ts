@@ -3,41 +3,23 @@
  * and the end-to-end tests use the same thing. Everything it knows is in its data folder: a second start on the same
  * folder resumes the same chains. An L1 that outlived a killed devnet is taken over by its process id.
  */
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Address } from "viem";
-import { assert } from "../base/assert.ts";
 import { bytesEqual, fromHex, toHex } from "../base/bytes.ts";
 import { type Clock, systemClock } from "../base/clock.ts";
-import { defineErrors } from "../base/error.ts";
 import { createLog, type Log, type LogLevel, silentLog } from "../base/log.ts";
 import { Metrics } from "../base/metrics.ts";
 import { CloseStack, runAll } from "../base/service.ts";
-import { Anvil, anvilBinary, freePort } from "../l1/anvil.ts";
 import { JsonRpcClient } from "../l1/json-rpc.ts";
 import { ClusterNode, type ClusterNodeOptions } from "../node/cluster-node.ts";
 import type { ClusterContracts } from "../protocol/genesis.ts";
 import { HealthServer } from "../rpc/health-server.ts";
 import { clusterAccounts, posterAccounts, userAccounts } from "./accounts.ts";
 import { type Deployment, deployOnDevnetL1, L1_CHAIN_ID } from "./deployment.ts";
-
-export const devnetError = defineErrors("Devnet", {
-  DEVNET_L1_CHANGED: {
-    summary: "The L1 on the port is not the one this devnet's chains were made on.",
-    action: "Start with --fresh to begin again, or with another --data-dir or --ports.",
-    retryable: false,
-  },
-  DEVNET_PORT_TAKEN: {
-    summary: "Another program listens on a port the devnet needs.",
-    action: "Stop it, or choose other ports with --ports.",
-    retryable: false,
-  },
-  DEVNET_OPTIONS_CHANGED: {
-    summary: "The data folder holds a devnet that was made with other options.",
-    action: "Start with the same options, or with --fresh.",
-    retryable: false,
-  },
-});
+import { devnetError } from "./error.ts";
+import { readJson, writeJson } from "./json-file.ts";
+import { isAnvil, type L1Record, startL1 } from "./l1-process.ts";
 
 export type DevnetOptions = {
   readonly dataDir: string;
@@ -88,8 +70,6 @@ export type Endpoints = {
   readonly healthUrl: string;
   readonly ready: true;
 };
-
-type L1Handle = { readonly rpcUrl: string; readonly beaconUrl: string; stop(): Promise<void>; exited: Promise<void> };
 
 export class Devnet {
   readonly endpoints: Endpoints;
@@ -254,67 +234,6 @@ function portTaken(error: unknown): Error | undefined {
   );
 }
 
-type L1Record = { readonly pid: number; readonly port: number; readonly genesisHash: string };
-
-/** Starts anvil on the folder's state, or takes over the one a killed devnet left running. */
-async function startL1(dataDir: string, port: number, clock: Clock): Promise<L1Handle> {
-  const recordPath = join(dataDir, "l1.json");
-  const record = readJson(recordPath) as L1Record | undefined;
-  if (record !== undefined && (port === 0 || record.port === port)) {
-    const url = `http://127.0.0.1:${record.port}`;
-    const genesisHash = await genesisHashAt(url);
-    if (genesisHash !== undefined && genesisHash === record.genesisHash && isAnvil(record.pid)) {
-      const gone = async (): Promise<void> => {
-        while (isAnvil(record.pid)) await clock.sleep(50);
-      };
-      return {
-        rpcUrl: url,
-        beaconUrl: url,
-        exited: new Promise(() => undefined),
-        stop: async () => {
-          process.kill(record.pid, "SIGINT");
-          await gone();
-        },
-      };
-    }
-  }
-  if (port !== 0 && (await genesisHashAt(`http://127.0.0.1:${port}`)) !== undefined)
-    throw devnetError("DEVNET_PORT_TAKEN", `another program listens on port ${port}`, { port });
-  const anvil = await Anvil.start({
-    port: port === 0 ? (record?.port ?? (await freePort())) : port,
-    chainId: L1_CHAIN_ID,
-    statePath: join(dataDir, "l1", "state.json"),
-    stateIntervalSeconds: 60,
-    logPath: join(dataDir, "l1.log"),
-    clock,
-  });
-  const genesisHash = await genesisHashAt(anvil.rpcUrl);
-  assert(genesisHash !== undefined, "an L1 that is ready has its genesis");
-  writeJson(recordPath, { pid: anvil.pid, port: anvil.port, genesisHash } satisfies L1Record);
-  return { rpcUrl: anvil.rpcUrl, beaconUrl: anvil.beaconUrl, stop: () => anvil.stop(), exited: anvil.exited };
-}
-
-async function genesisHashAt(url: string): Promise<string | undefined> {
-  try {
-    const rpc = new JsonRpcClient({ url, timeoutMs: 2_000 });
-    return ((await rpc.call("eth_getBlockByNumber", ["0x0", false])) as { hash: string }).hash;
-  } catch {
-    return undefined;
-  }
-}
-
-/** True when the process id is a running anvil (and not a stranger that got the number since). */
-function isAnvil(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    if (process.platform !== "linux") return true;
-    const command = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0")[0] ?? "";
-    return command === anvilBinary() && !/^\d+ \(.*\) Z/.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
-  } catch {
-    return false;
-  }
-}
-
 /** Stops an L1 that was left running and removes what the devnet wrote. */
 async function forget(dataDir: string, clock: Clock): Promise<void> {
   const record = readJson(join(dataDir, "l1.json")) as L1Record | undefined;
@@ -332,19 +251,4 @@ async function forget(dataDir: string, clock: Clock): Promise<void> {
 async function hasCode(l1: JsonRpcClient, address: string | undefined): Promise<boolean> {
   if (address === undefined) return false;
   return !bytesEqual(fromHex((await l1.call("eth_getCode", [address, "latest"])) as string), new Uint8Array(0));
-}
-
-function readJson(path: string): unknown {
-  if (!existsSync(path)) return undefined;
-  try {
-    return JSON.parse(readFileSync(path, "utf8"));
-  } catch {
-    return undefined; // torn by a kill: written anew
-  }
-}
-
-/** Written whole or not at all. */
-export function writeJson(path: string, value: unknown): void {
-  writeFileSync(`${path}.tmp`, `${JSON.stringify(value, null, 2)}\n`);
-  renameSync(`${path}.tmp`, path);
 }

@@ -1,0 +1,42 @@
+/** `sheaf pki`: the certificate authority of a network, and the certificates of its processes. */
+import { type Command, InvalidArgumentError } from "commander";
+import { systemClock } from "../base/clock.ts";
+import { findProcess, readNetwork } from "../node/network-file.ts";
+import { CERTIFICATE_DAYS, initAuthority, issueFor } from "../node/pki.ts";
+import type { CommandContext } from "./context.ts";
+
+export function addPkiCommand(program: Command, context: CommandContext): void {
+  const pki = program.command("pki").description("certificates of the links between processes");
+  pki
+    .command("init")
+    .description("make the network's authority, unless it is there")
+    .requiredOption("--config <file>", "the network file")
+    .action((options: { config: string }) => {
+      const network = readNetwork(options.config);
+      const made = initAuthority(network, systemClock.nowMs());
+      context.out(made ? `made the authority of ${network.network}` : `${network.network} has its authority`);
+    });
+  pki
+    .command("issue")
+    .description("issue processes their certificates for the roles they have in the file; all of them without a name")
+    .argument("[process...]", "names of processes")
+    .requiredOption("--config <file>", "the network file")
+    .option("--days <n>", "how long it is valid", days, CERTIFICATE_DAYS)
+    .action((names: string[], options: { config: string; days: number }) => {
+      const network = readNetwork(options.config);
+      const wanted =
+        names.length === 0
+          ? network.processes.filter((p) => p.cluster !== undefined)
+          : names.map((name) => findProcess(network, { name, roles: [] }));
+      for (const process of wanted) {
+        const { certificate } = issueFor(network, process, { nowMs: systemClock.nowMs(), days: options.days });
+        context.out(`${process.name}  ${process.roles.join(", ")}  ${options.days} days  ${certificate}`);
+      }
+    });
+}
+
+function days(text: string): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || value < 1 || value > 3_650) throw new InvalidArgumentError("want 1 to 3650 days");
+  return value;
+}

@@ -1,0 +1,45 @@
+/** Owns a development L1 as a process of a network: anvil on its folder's state, stopped with its process. */
+import { mkdirSync } from "node:fs";
+import type { Clock } from "../base/clock.ts";
+import { readConfig } from "../base/config.ts";
+import { JsonRpcClient } from "../l1/json-rpc.ts";
+import { dataDirOf, environmentOf, hostAndPort, type Network, type ProcessSpec } from "../node/network-file.ts";
+import { devnetConfig } from "./config.ts";
+import { devnetError } from "./error.ts";
+import { type L1Handle, startL1 } from "./l1-process.ts";
+
+export class L1Node {
+  readonly #handle: L1Handle;
+
+  private constructor(handle: L1Handle) {
+    this.#handle = handle;
+  }
+
+  static async create(p: {
+    readonly network: Network;
+    readonly process: ProcessSpec;
+    readonly env: Readonly<Record<string, string | undefined>>;
+    readonly clock: Clock;
+  }): Promise<L1Node> {
+    const dataDir = dataDirOf(p.network, p.process);
+    mkdirSync(dataDir, { recursive: true });
+    const { l1BlockSeconds } = readConfig(devnetConfig, environmentOf(p.network, p.process, p.env));
+    const handle = await startL1(dataDir, hostAndPort(p.process.rpc ?? "").port, p.clock);
+    await new JsonRpcClient({ url: handle.rpcUrl, timeoutMs: 30_000 }).call("evm_setIntervalMining", [l1BlockSeconds]);
+    return new L1Node(handle);
+  }
+
+  /** @throws {DevnetError} DEVNET_L1_ENDED */
+  async run(signal: AbortSignal): Promise<void> {
+    const stopped = new Promise<"stopped">((resolve) => {
+      if (signal.aborted) resolve("stopped");
+      else signal.addEventListener("abort", () => resolve("stopped"), { once: true });
+    });
+    if ((await Promise.race([stopped, this.#handle.exited])) !== "stopped")
+      throw devnetError("DEVNET_L1_ENDED", "the process of the L1 ended");
+  }
+
+  close(): Promise<void> {
+    return this.#handle.stop();
+  }
+}
