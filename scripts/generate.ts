@@ -8,6 +8,7 @@ import { pathToFileURL } from "node:url";
 import { CONFIG_MAPS } from "../src/base/config.ts";
 import { ERROR_CATALOGUES } from "../src/base/error.ts";
 import { METRIC_DOCS, Metrics } from "../src/base/metrics.ts";
+import { networkReference } from "../src/node/network-reference.ts";
 
 const root = resolve(import.meta.dirname, "..");
 const check = process.argv.includes("--check");
@@ -95,9 +96,6 @@ if (existsSync(rpcReference)) {
   pages["rpc.md"] = module.rpcReference();
 }
 
-const { networkReference } = (await import(pathToFileURL(join(root, "src/node/network-reference.ts")).href)) as {
-  networkReference: () => string;
-};
 pages["network.md"] = networkReference();
 
 const folder = join(root, "docs", "reference");
