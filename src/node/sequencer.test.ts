@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { performance } from "node:perf_hooks";
 import { test } from "node:test";
 import { bytesEqual, fromHex, toHex, toHexKey } from "../base/bytes.ts";
-import { SteadyClock, systemClock } from "../base/clock.ts";
+import { type Clock, SteadyClock, systemClock } from "../base/clock.ts";
 import { hasCode } from "../base/error.ts";
 import { silentLog } from "../base/log.ts";
 import { Metrics } from "../base/metrics.ts";
@@ -256,6 +256,36 @@ test("blocks keep their pace when the system clock jumps", async () => {
     assert.ok(Math.abs(timestamp - systemClock.nowMs() / 1_000) < 60, "of the time it was");
     w.close();
   }
+});
+
+test("after a silent L1 the chain takes its origins up without running ahead of the clock", async () => {
+  const w = new World();
+  const startMs = systemClock.nowMs();
+  const FASTER = 10;
+  const clock: Clock = {
+    nowMs: () => startMs + (systemClock.nowMs() - startMs) * FASTER,
+    sleep: (ms, signal) => systemClock.sleep(ms / FASTER, signal),
+  };
+  const s = await w.open({ clock });
+  const headTime = (): number => (w.chain.block(w.chain.head) as Block).header.timestamp;
+  let aheadMaxSeconds = 0;
+  s.sealer.subscribe({
+    sealed: ({ block }) => {
+      aheadMaxSeconds = Math.max(aheadMaxSeconds, block.header.timestamp - clock.nowMs() / 1_000);
+    },
+  });
+  await running(s, async () => {
+    await until("blocks of now, on an old origin", () => headTime() * 1_000 > startMs + 20_000);
+    const origin = w.chain.block(w.chain.head)?.origin.number ?? 0;
+    // L1 was there all the while: its blocks come at once.
+    for (let at = w.genesisOrigin.timestamp + 2; at * 1_000 < clock.nowMs(); at += 2) w.l1.mine({ timestamp: at });
+    await until(
+      "many of its blocks are taken up",
+      () => (w.chain.block(w.chain.head)?.origin.number ?? 0) > origin + 20,
+    );
+  });
+  assert.ok(aheadMaxSeconds < 2, `blocks were sealed ${aheadMaxSeconds} s before their time`);
+  w.close();
 });
 
 test("a disk that stalls holds clients back up to a bound, and nothing is lost when it goes on", async () => {

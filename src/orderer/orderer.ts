@@ -205,10 +205,12 @@ export class Orderer implements Service, OrdererApi {
     const next = this.#feed.next();
     const blockTimeMs = this.#config.blockTimeMs;
     const nowMs = this.#nowMs();
-    // More than one origin waiting: we are behind L1 and walk, one block an origin, until we are not.
-    this.#walking = next !== undefined && this.#feed.waiting > 1;
     const slotEndSeconds = Math.ceil((Math.floor(nowMs / blockTimeMs) * blockTimeMs + blockTimeMs) / 1_000);
     const earliest = parent.header.timestamp + 1;
+    // More than one origin waiting: we are behind L1 and walk, one block an origin, until we are not. A chain that is at
+    // the clock's time (L1 was silent, blocks went on) would walk ahead of it: it takes an origin with each block.
+    this.#walking =
+      next !== undefined && this.#feed.waiting > 1 && Math.max(earliest, next.info.timestamp) * 1_000 <= nowMs;
     const timestamp =
       this.#walking && next !== undefined
         ? Math.max(earliest, next.info.timestamp)
