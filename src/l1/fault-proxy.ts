@@ -1,13 +1,13 @@
 /**
  * Owns faults of an L1 endpoint as a tool: an HTTP proxy in front of a real L1 that lies, lags and breaks on command,
- * for tests of everything that talks to L1. Without faults it passes requests on unchanged. Several proxies before one
+ * for tests and drills of everything that talks to L1. Without faults it passes requests on unchanged. Several proxies before one
  * L1 make several endpoints. It counts what it answered, by method: who served is then a fact and not a guess.
  *
  * A fork (`forkAbove`) is consistent: every header above the given number is changed and hashed anew, parents included,
  * so that only another endpoint can tell. With a spike of the blob fee headers are changed the same way.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { bigIntToMinimalBytes, fromHex, toHex } from "../base/bytes.ts";
+import { bigIntToMinimalBytes, concatBytes, fromHex, toHex } from "../base/bytes.ts";
 import { keccak256 } from "../protocol/keccak.ts";
 import { encodeRlp } from "../protocol/rlp.ts";
 
@@ -28,6 +28,14 @@ export type Faults = {
   readonly headMax?: number;
   /** Transactions are taken and never passed on. */
   readonly swallowTransactions?: boolean;
+  /** Transactions are taken and passed on when this fault ends. */
+  readonly holdTransactions?: boolean;
+  /** Transactions with blobs are refused. */
+  readonly refuseBlobTransactions?: boolean;
+  /** Nonces of accounts are those of so many blocks ago. */
+  readonly nonceLagBlocks?: number;
+  /** Blobs: the beacon API answers 503, knows none (404), or serves bytes that are not theirs. */
+  readonly blobs?: "unavailable" | "missing" | "corrupt";
   /** Blocks above this number are of a fork of its own. */
   readonly forkAbove?: number;
   /** Excess blob gas that its headers show; raises the blob fee. */
@@ -64,6 +72,8 @@ export class FaultProxy {
   readonly #target: string;
   readonly #server: Server;
   #faults: Faults = {};
+  /** Held transactions by hash, in the order they came. */
+  readonly #held = new Map<string, Call>();
   /** Real hash to the hash that this endpoint gives the block, and back. */
   readonly #forged = new Map<string, string>();
   readonly #real = new Map<string, string>();
@@ -91,6 +101,14 @@ export class FaultProxy {
     this.#faults = faults;
     this.#forged.clear();
     this.#real.clear();
+    if (faults.holdTransactions !== true) void this.#release();
+  }
+
+  /** What L1 says to a transaction that comes late is its sender's affair. */
+  async #release(): Promise<void> {
+    const held = [...this.#held.values()];
+    this.#held.clear();
+    for (const { id, method, params } of held) await this.#forward(id, method, params).catch(() => undefined);
   }
 
   /** Calls answered in all. */
@@ -118,10 +136,7 @@ export class FaultProxy {
       return;
     }
     if (request.method !== "POST") {
-      // The beacon API, on the same address as anvil has it.
-      const answer = await fetch(this.#target + (request.url ?? "/"));
-      response.writeHead(answer.status, { "content-type": answer.headers.get("content-type") ?? "application/json" });
-      response.end(Buffer.from(await answer.arrayBuffer()));
+      await this.#serveBeacon(request.url ?? "/", response);
       return;
     }
     const body = JSON.parse(Buffer.concat(chunks).toString("utf8")) as Call | Call[];
@@ -129,6 +144,22 @@ export class FaultProxy {
     const answers = await Promise.all(calls.map((call) => this.#answer(call)));
     response.writeHead(200, { "content-type": "application/json" });
     response.end(JSON.stringify(Array.isArray(body) ? answers : answers[0]));
+  }
+
+  /** The beacon API, on the same address as anvil has it. */
+  async #serveBeacon(path: string, response: ServerResponse): Promise<void> {
+    const { blobs } = this.#faults;
+    const asksBlobs = path.startsWith("/eth/v1/beacon/blobs");
+    if (asksBlobs && (blobs === "unavailable" || blobs === "missing")) {
+      response.writeHead(blobs === "missing" ? 404 : 503, { "content-type": "application/json" });
+      response.end(JSON.stringify({ code: blobs === "missing" ? 404 : 503, message: "no blobs" }));
+      return;
+    }
+    const answer = await fetch(this.#target + path);
+    let body = Buffer.from(await answer.arrayBuffer());
+    if (asksBlobs && blobs === "corrupt" && answer.ok) body = corruptBlobs(body);
+    response.writeHead(answer.status, { "content-type": answer.headers.get("content-type") ?? "application/json" });
+    response.end(body);
   }
 
   async #answer(call: Call): Promise<Json> {
@@ -145,6 +176,19 @@ export class FaultProxy {
     const result = (value: unknown): Json => ({ jsonrpc: "2.0", id, result: value });
     if (method === "eth_chainId" && chainId !== undefined) return result(`0x${chainId.toString(16)}`);
     if (method === "eth_sendRawTransaction" && swallowTransactions === true) return result(transactionHash(params[0]));
+    if (method === "eth_sendRawTransaction" && this.#faults.holdTransactions === true) {
+      const hash = transactionHash(params[0]);
+      this.#held.set(hash, { id, method, params });
+      return result(hash);
+    }
+    if (method === "eth_sendRawTransaction" && this.#faults.refuseBlobTransactions === true)
+      if (String(params[0]).startsWith("0x03"))
+        return { jsonrpc: "2.0", id, error: { code: -32000, message: "transaction type not supported" } };
+    if (method === "eth_getTransactionCount" && this.#faults.nonceLagBlocks !== undefined) {
+      const head = Number((await this.#forward(0, "eth_blockNumber", []))["result"]);
+      const at = `0x${Math.max(0, head - this.#faults.nonceLagBlocks).toString(16)}`;
+      return this.#forward(id, method, [params[0], at]);
+    }
     const limit = await this.#headLimit();
     const asked = params.map((p) => this.#toReal(p));
     if (limit !== undefined) {
@@ -248,9 +292,37 @@ function isAbove(number: unknown, limit: number): boolean {
   return typeof number === "string" && number.startsWith("0x") && number.length < 20 && Number(number) > limit;
 }
 
-/** Of a raw transaction; for one with blobs it is not the right one, which nobody who is swallowed finds out. */
+/**
+ * Of a raw transaction. One with blobs travels as type 3 and a list of its body and the sidecar: its hash is that of
+ * the body alone.
+ */
 function transactionHash(raw: unknown): string {
-  return toHex(keccak256(fromHex(String(raw))));
+  const bytes = fromHex(String(raw));
+  if (bytes[0] !== 0x03) return toHex(keccak256(bytes));
+  const outer = listContent(bytes, 1);
+  const body = listContent(bytes, outer);
+  const bodyEnd = body + listLength(bytes, outer);
+  return toHex(keccak256(concatBytes(bytes.subarray(0, 1), bytes.subarray(outer, bodyEnd))));
+}
+
+/** Where the content of the RLP list at `at` starts. */
+function listContent(bytes: Uint8Array, at: number): number {
+  const first = bytes[at] as number;
+  return at + 1 + (first > 0xf7 ? first - 0xf7 : 0);
+}
+
+/** Length of that content. */
+function listLength(bytes: Uint8Array, at: number): number {
+  const first = bytes[at] as number;
+  if (first <= 0xf7) return first - 0xc0;
+  return bytes.subarray(at + 1, listContent(bytes, at)).reduce((length, byte) => length * 256 + byte, 0);
+}
+
+/** Every blob of an answer with one bit of its content changed. */
+function corruptBlobs(body: Buffer): Buffer<ArrayBuffer> {
+  const answer = JSON.parse(body.toString("utf8")) as { data?: string[] };
+  const data = answer.data?.map((blob) => `${blob.slice(0, -1)}${blob.endsWith("0") ? "1" : "0"}`);
+  return Buffer.from(JSON.stringify({ ...answer, data }));
 }
 
 function serveGarbage(response: ServerResponse, kind: NonNullable<Faults["garbage"]>): void {

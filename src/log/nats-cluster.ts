@@ -30,6 +30,8 @@ export type NatsClusterOptions = {
   readonly config?: string;
   /** Credentials for the connection that the start waits with. */
   readonly credentials?: Partial<JetStreamSettings>;
+  /** False: servers tell clients nothing of each other, whose lines then all go through the proxies they were given. */
+  readonly advertise?: boolean;
   /** Has the file system write every byte to the disk before a write returns (ext4; needs chattr). */
   readonly syncWrites?: boolean;
 };
@@ -86,7 +88,7 @@ export class NatsCluster {
       if (this.#options.syncWrites === true) execFileSync("chattr", ["+S", store]);
       const routes = ports.filter((_, j) => j !== i).map((p) => `nats-route://127.0.0.1:${p.cluster}`);
       const configPath = join(this.directory, `${name}.conf`);
-      const clustered = `cluster { name: sheaf, listen: "127.0.0.1:${cluster}", routes: [${routes.join(", ")}] }`;
+      const clustered = `cluster { name: sheaf, listen: "127.0.0.1:${cluster}", routes: [${routes.join(", ")}], no_advertise: ${this.#options.advertise === false} }`;
       writeFileSync(
         configPath,
         [
