@@ -206,7 +206,8 @@ export class ClusterNode implements Service {
     close.add("verifier", () => derived.close());
     const { verifier } = derived;
     const l1Heads = (): { safe: number; finalized: number } => ({
-      safe: agreed(verifier.safeHead()?.number ?? 0, derived.chain, chain),
+      // What was derived before a restart stays safe until derivation has looked at L1 again and takes it back.
+      safe: agreed(derived.chain.head, derived.chain, chain),
       finalized: agreed(verifier.finalizedHead().number, derived.chain, chain),
     });
     const { mode, lagGasMax } = readConfig(shadowConfig, env);

@@ -1,6 +1,7 @@
 /**
  * Story: the whole process is killed at random moments under load. After each restart every accepted transaction is in
- * the chain or still waiting, blocks that were seen sealed have the same hashes, and at the end nothing is missing.
+ * the chain or still waiting, blocks that were seen sealed have the same hashes, safe and finalized are not lower than
+ * they were, and at the end nothing is missing.
  * The seed is printed; SHEAF_SEED repeats a run.
  */
 import assert from "node:assert/strict";
@@ -10,6 +11,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { fromHex, toHex } from "../../src/base/bytes.ts";
 import { systemClock } from "../../src/base/clock.ts";
+import { seededRandom } from "../../src/chaos/random.ts";
 import type { Endpoints } from "../../src/devnet/devnet.ts";
 import { JsonRpcClient } from "../../src/l1/json-rpc.ts";
 import { signTransaction } from "../../src/protocol/transaction-codec.ts";
@@ -18,22 +20,11 @@ import { NetworkProcess, until } from "../e2e/fixture.ts";
 const KILLS = 6;
 const SENDERS = 4;
 
-/** Small seeded generator (mulberry32). */
-function random(seed: number): () => number {
-  let a = seed;
-  return () => {
-    a = (a + 0x6d2b79f5) | 0;
-    let t = Math.imul(a ^ (a >>> 15), 1 | a);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}
-
 test("kill -9 at random moments loses no accepted transaction and changes no sealed block", async (t) => {
   const seed = Number(process.env["SHEAF_SEED"] ?? Math.floor(systemClock.nowMs() % 1_000_000));
   t.diagnostic(`seed ${seed}`);
   console.log(`kill test seed ${seed}`);
-  const next = random(seed);
+  const next = seededRandom(seed);
   const network = new NetworkProcess(mkdtempSync(join(tmpdir(), "sheaf-kill-")));
   t.after(async () => {
     await network.stop();
@@ -42,6 +33,8 @@ test("kill -9 at random moments loses no accepted transaction and changes no sea
   const accepted = new Set<string>();
   /** Block hashes seen as latest, by number. */
   const sealed = new Map<number, string>();
+  /** The highest that were seen. */
+  const heads = { safe: 0, finalized: 0 };
   const nonces = Array.from({ length: SENDERS }, () => 0);
   let endpoints = await network.start(true);
   const keys = endpoints.accounts.slice(0, SENDERS).map((a) => fromHex(a.privateKey));
@@ -93,6 +86,10 @@ test("kill -9 at random moments loses no accepted transaction and changes no sea
         try {
           const block = (await rpc.call("eth_getBlockByNumber", ["latest", false])) as { number: string; hash: string };
           sealed.set(Number(block.number), block.hash);
+          for (const tag of ["safe", "finalized"] as const) {
+            const { number } = (await rpc.call("eth_getBlockByNumber", [tag, false])) as { number: string };
+            heads[tag] = Math.max(heads[tag], Number(number));
+          }
         } catch {
           // being killed
         }
@@ -109,6 +106,10 @@ test("kill -9 at random moments loses no accepted transaction and changes no sea
       url: (endpoints.clusters[0] as Endpoints["clusters"][number]).rpcUrl,
       timeoutMs: 10_000,
     });
+    for (const tag of ["safe", "finalized"] as const) {
+      const { number } = (await after.call("eth_getBlockByNumber", [tag, false])) as { number: string };
+      assert.ok(Number(number) >= heads[tag], `${tag} was ${heads[tag]} and is ${Number(number)} after kill ${round}`);
+    }
     for (const [number, hash] of sealed) {
       const block = (await after.call("eth_getBlockByNumber", [`0x${number.toString(16)}`, false])) as {
         hash: string;
