@@ -12,7 +12,7 @@ import type { ChainView, PoolView } from "../rpc/chain-view.ts";
 import type { RpcConfig } from "../rpc/config.ts";
 import type { Method } from "../rpc/method.ts";
 import { RpcServer } from "../rpc/server.ts";
-import type { BaseFeeRule, IngestOutcome, RollupView } from "../rpc/services.ts";
+import type { BaseFeeRule, IngestOutcome, RollupView, Standing } from "../rpc/services.ts";
 import type { GatewayApi } from "./api.ts";
 import type { GatewayConfig } from "./config.ts";
 import { ConfirmationDelay } from "./confirmation-delay.ts";
@@ -36,6 +36,7 @@ export type GatewayDeps = {
   readonly chain: ChainView;
   readonly pool: PoolView;
   readonly rollup?: RollupView | undefined;
+  readonly standing?: (() => Standing) | undefined;
   readonly methods?: readonly Method[] | undefined;
   readonly baseFeeRule?: BaseFeeRule | undefined;
   readonly clientVersion?: string | undefined;

@@ -115,8 +115,8 @@ export interface SettledLanes {
 export interface ReplayLanes extends SettledLanes {
   /** Transactions of the lanes that a cut names, in its order. @throws {LogError} LOG_CORRUPT when a log lacks them */
   orderOf(cut: Extract<OrderRecord, { kind: "cut" }>, baseFeeWei: bigint): Promise<readonly LaneTx[]>;
-  /** The next order record follows. */
-  nextRecord(): void;
+  /** A block is opened: what execution put back in the one before is durable. */
+  nextBlock(): void;
 }
 
 /** What a cut takes, over all lanes, in its order. */

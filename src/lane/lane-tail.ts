@@ -67,6 +67,8 @@ export class LaneTail {
   /** Reads up to the end of the log. */
   async readOn(): Promise<void> {
     await this.journal.refresh();
+    // Until the first record is read, what was trimmed meanwhile is no gap.
+    if (this.#read.hash === undefined) this.#read = { seq: Math.max(this.#read.seq, this.journal.oldestSeq - 1) };
     for await (const record of recordsBehind(this.journal, this.#read)) {
       if (!isLeaseRecord(record.payload)) this.#apply(record.seq, record.payload);
       this.#read = record;
@@ -145,8 +147,10 @@ export class LaneTail {
     if (this.#read.seq < seq) await this.readOn();
     const release = this.#releases.get(seq);
     const txs = release?.txs.map((accepted) => accepted?.tx);
-    if (txs === undefined || txs.includes(undefined))
-      throw logError("LOG_CORRUPT", `${this.journal.name} does not hold the transactions of release ${seq}`, { seq });
+    if (txs === undefined || txs.includes(undefined)) {
+      const code = this.journal.oldestSeq > 1 ? "LOG_TRIMMED" : "LOG_CORRUPT";
+      throw logError(code, `${this.journal.name} does not hold the transactions of release ${seq}`, { seq });
+    }
     this.orderedUpTo(seq);
     return txs as LaneTx[];
   }

@@ -1,8 +1,8 @@
 /**
  * Owns the lanes of a cluster as a replay of the order meets them: what a cut names, merged by its policy, and what
  * execution put back meanwhile, which whoever leads next must make durable again where it is not.
- * Invariant: what execution put back is durable before the next order record is (its leader waits for that), so only the
- * newest record can leave something owed.
+ * Invariant: what execution put back is durable before the next block opens (its leader waits for that, whether it
+ * confirms by cut or by block), so only what came since can be owed.
  */
 import { assert } from "../base/assert.ts";
 import { toHexKey } from "../base/bytes.ts";
@@ -16,7 +16,7 @@ import type { LaneTail } from "./lane-tail.ts";
 export class LaneTails implements ReplayLanes {
   /** By lane. */
   readonly tails: readonly LaneTail[];
-  /** By hash: skipped for now or rewound by the newest order record. */
+  /** By hash: skipped for now or rewound since a block was opened last. */
   readonly #owed = new Map<string, Settlement["tx"]>();
 
   constructor(tails: readonly LaneTail[]) {
@@ -38,12 +38,19 @@ export class LaneTails implements ReplayLanes {
     return orderOfCut(cut.ordering, runs, baseFeeWei);
   }
 
-  nextRecord(): void {
+  /** Reads every lane up to the end of its log. */
+  async readOn(): Promise<void> {
+    await Promise.all(this.tails.map((tail) => tail.readOn()));
+  }
+
+  nextBlock(): void {
     this.#owed.clear();
   }
 
   async settle(settlements: readonly Settlement[]): Promise<void> {
-    for (const s of settlements) if (runsLater(s)) this.#owed.set(toHexKey(s.hash), s.tx);
+    for (const s of settlements)
+      if (runsLater(s)) this.#owed.set(toHexKey(s.hash), s.tx);
+      else this.#owed.delete(toHexKey(s.hash));
   }
 
   async prepareReturn(txs: readonly OrderedTx[]): Promise<() => void> {

@@ -275,6 +275,7 @@ export class JetStreamLog implements AppendLog {
         if (state.lastSeq < this.#durable.streamSeq) throw new Truncated(state);
         truncatedSinceMs = undefined;
         await this.#readOn(state.lastSeq);
+        await this.#reader.noteFirst(state.firstSeq, this.#durable);
         const next = (this.#inFlight[0]?.group ?? this.#waiting)[0];
         if (!bytesEqual((next?.before ?? this.#end).hash, this.#durable.tip.hash)) this.#refuseAll();
         if (this.#inFlight.length === 0) return;

@@ -48,6 +48,14 @@ export class StreamReader {
     return this.#oldestSeq;
   }
 
+  /** Whoever leads has trimmed the log: its first message is `firstStreamSeq` now. */
+  async noteFirst(firstStreamSeq: number, end: Place): Promise<void> {
+    if (firstStreamSeq <= this.#firstStreamSeq || firstStreamSeq > end.streamSeq) return;
+    this.#oldestSeq = (await this.#part(firstStreamSeq)).firstSeq;
+    this.#firstStreamSeq = firstStreamSeq;
+    this.#places = this.#places.filter((p) => p.streamSeq >= firstStreamSeq - 1);
+  }
+
   close(): void {
     if (this.#js.closed) return;
     this.#run?.close();

@@ -17,8 +17,12 @@ const options = (holder: string, clock: ManualClock, more: Partial<LeaseOptions>
 });
 
 test("lease records are known by their first byte and read back", () => {
-  const record = { kind: "renewal", holder: "node-7" } as const;
+  const record = { kind: "renewal", holder: "node-7", address: "http://10.0.0.7:9545" } as const;
   assert.deepEqual(decodeLeaseRecord(encodeLeaseRecord(record)), record);
+  const told = { ...record, block: { number: 300, hash: new Uint8Array(32).fill(7) } };
+  assert.deepEqual(decodeLeaseRecord(encodeLeaseRecord(told)), told);
+  const first = Uint8Array.from([0, 1, 0, 1, 97]);
+  assert.deepEqual(decodeLeaseRecord(first), { kind: "claim", holder: "a", address: "" }, "as 0.1.0 wrote them");
   assert.ok(isLeaseRecord(encodeLeaseRecord(record)));
   assert.ok(!isLeaseRecord(Uint8Array.of(1, 0)));
   assert.ok(!isLeaseRecord(new Uint8Array(0)));

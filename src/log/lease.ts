@@ -11,7 +11,7 @@
  * On failure: a leader that cannot append learns that it lost from the refusal; one that stalls finds its next append
  * refused. A leader's ordinary records renew its lease, `run` appends a renewal when there are none.
  *
- *   lease record  0 ‖ version 1 ‖ kind ‖ holder
+ *   lease record  0 ‖ version 2 ‖ kind ‖ holder ‖ address ‖ block?
  */
 import { assert } from "../base/assert.ts";
 import { codecError, Reader, Writer } from "../base/binary.ts";
@@ -25,10 +25,18 @@ export type LeaseRecord = {
   readonly kind: "claim" | "renewal" | "resignation";
   /** Who wrote it, for people: a process's name. */
   readonly holder: string;
+  /** Where others reach the holder; empty when they do not. */
+  readonly address: string;
+  /** The newest block that the leader has sealed, for others to compare with theirs. */
+  readonly block?: LeaseBlock | undefined;
 };
+
+export type LeaseBlock = { readonly number: number; readonly hash: Uint8Array };
 
 export type LeaseOptions = {
   readonly holder: string;
+  /** Where others reach this process, once it listens. */
+  readonly address?: () => string;
   /** How long a leader may be silent before others take its place. 0: the log has one owner at a time anyway. */
   readonly leaseMs: number;
   readonly clock: Clock;
@@ -38,7 +46,8 @@ export type LeaseOptions = {
 };
 
 const MARK = 0;
-const VERSION = 1;
+/** The first version had neither address nor block; logs of 0.1.0 hold it. */
+const VERSIONS = [1, 2] as const;
 const KINDS = ["claim", "renewal", "resignation"] as const;
 /** So often in a lease the leader is heard at least. */
 const RENEWALS_PER_LEASE = 3;
@@ -49,18 +58,25 @@ export function isLeaseRecord(payload: Uint8Array): boolean {
 }
 
 export function encodeLeaseRecord(record: LeaseRecord): Uint8Array {
-  return new Writer(64).byte(MARK).byte(VERSION).byte(KINDS.indexOf(record.kind)).text(record.holder).finish();
+  const w = new Writer(128).byte(MARK).byte(2).byte(KINDS.indexOf(record.kind));
+  w.text(record.holder).text(record.address);
+  return w.optional(record.block, (b) => w.uvarint(b.number).fixed(b.hash)).finish();
 }
 
 /** @throws {CodecError} on anything that `encodeLeaseRecord` cannot have written. */
 export function decodeLeaseRecord(payload: Uint8Array): LeaseRecord {
   const r = new Reader(payload);
-  if (r.byte() !== MARK || r.byte() !== VERSION) throw codecError("CODEC_MALFORMED", "not a lease record");
+  if (r.byte() !== MARK) throw codecError("CODEC_MALFORMED", "not a lease record");
+  const version = VERSIONS.find((known) => known === payload[1]);
+  r.byte();
   const kind = KINDS[r.byte()];
-  if (kind === undefined) throw codecError("CODEC_MALFORMED", "lease record kind is not known");
-  const record = { kind, holder: r.text() };
+  if (version === undefined || kind === undefined)
+    throw codecError("CODEC_MALFORMED", "version or kind of a lease record is not known");
+  const holder = r.text();
+  const address = version === 1 ? "" : r.text();
+  const block = version === 1 ? undefined : r.optional(() => ({ number: r.uvarint(), hash: r.fixed(32).slice() }));
   r.end();
-  return record;
+  return { kind, holder, address, ...(block === undefined ? {} : { block }) };
 }
 
 /**
@@ -90,9 +106,11 @@ export async function takeLead(
         signal,
       );
       if (log.tip.seq === seen.seq) continue;
+    } else if (!resigned && (await hasAnsweredLate(log, options))) {
+      // The log was silent and not its leader, who waits for it as this does: the lease begins anew.
     } else {
       const term = Math.max(seen.term + 1, options.termAtLeast ?? 1);
-      const claim = encodeLeaseRecord({ kind: "claim", holder: options.holder });
+      const claim = leaseRecord("claim", options);
       try {
         await log.append({ expectedSeq: seen.seq, term, payloads: [claim] });
         return new Leadership(log, term, options);
@@ -108,9 +126,21 @@ export async function takeLead(
   return undefined;
 }
 
+/** Looks at the end of the log. True when it took so long that silence says nothing about the leader. */
+async function hasAnsweredLate(log: AppendLog, { clock, leaseMs }: LeaseOptions): Promise<boolean> {
+  const startMs = clock.nowMs();
+  const before = log.tip.seq;
+  const { seq } = await log.refresh();
+  return seq > before || clock.nowMs() - startMs > leaseMs / RENEWALS_PER_LEASE;
+}
+
+function leaseRecord(kind: LeaseRecord["kind"], options: LeaseOptions, block?: LeaseBlock): Uint8Array {
+  return encodeLeaseRecord({ kind, holder: options.holder, address: options.address?.() ?? "", block });
+}
+
 /** Writes a claim of `term` into a further log of the role, so that the leader before can add nothing to it. */
 export async function fence(log: AppendLog, term: number, holder: string): Promise<void> {
-  const payloads = [encodeLeaseRecord({ kind: "claim", holder })];
+  const payloads = [encodeLeaseRecord({ kind: "claim", holder, address: "" })];
   await log.refresh();
   for (;;) {
     const { seq, term: before } = log.tip;
@@ -170,22 +200,27 @@ export class Leadership {
 
   /** Renews the lease until `signal` aborts. @throws {LogError} LOG_STALE_TERM, LOG_CONFLICT when it is lost */
   async run(signal: AbortSignal): Promise<void> {
-    const { clock, leaseMs, holder } = this.#options;
+    const { clock, leaseMs } = this.#options;
     while (!signal.aborted) {
       const { seq } = this.#log.tip;
       await clock.sleep(leaseMs === 0 ? 60_000 : leaseMs / RENEWALS_PER_LEASE, signal);
       if (signal.aborted || leaseMs === 0 || this.#over || this.#log.tip.seq > seq) continue;
-      await this.writer.append(encodeLeaseRecord({ kind: "renewal", holder }));
+      await this.writer.append(leaseRecord("renewal", this.#options));
     }
+  }
+
+  /** Tells what this leader has sealed. @throws {LogError} LOG_STALE_TERM, LOG_CONFLICT when leadership is lost */
+  async tell(block: LeaseBlock): Promise<void> {
+    if (!this.#over) await this.writer.append(leaseRecord("renewal", this.#options, block));
   }
 
   /** Lets the next candidate claim at once. Nothing is appended after it. A log that does not answer is not waited for. */
   async resign(): Promise<void> {
     assert(!this.#over, "a leadership ends once");
     this.#over = true;
-    const { clock, leaseMs, holder } = this.#options;
+    const { clock, leaseMs } = this.#options;
     if (leaseMs === 0) return; // nobody waits
-    const resigned = this.writer.append(encodeLeaseRecord({ kind: "resignation", holder }));
+    const resigned = this.writer.append(leaseRecord("resignation", this.#options));
     const stop = new AbortController();
     await Promise.race([resigned, clock.sleep(leaseMs, stop.signal)]).finally(() => stop.abort());
   }

@@ -2,7 +2,7 @@
  * Owns one node of a cluster with all roles in it: picks the adapters (L1 over JSON-RPC, LMDB, logs, blobs), joins
  * the roles and closes everything in reverse order. Reading this file shows what a node is made of.
  */
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, statfsSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { bytesEqual, toHex } from "../base/bytes.ts";
@@ -20,6 +20,7 @@ import type { Engine } from "../execution/execution.ts";
 import { readingExecutor } from "../executor/executor-links.ts";
 import { gatewayConfig } from "../gateway/config.ts";
 import { Gateway } from "../gateway/gateway.ts";
+import { LeaderPool } from "../gateway/leader-pool.ts";
 import { SenderMemo } from "../gateway/sender-memo.ts";
 import { SenderRecovery } from "../gateway/sender-recovery.ts";
 import { l1Config } from "../l1/config.ts";
@@ -45,6 +46,7 @@ import { LmdbChainStore } from "../store/lmdb-chain-store.ts";
 import type { Verifier } from "../verifier/verifier.ts";
 
 import { openClusterLogs } from "./cluster-logs.ts";
+import { nodeConfig } from "./config.ts";
 import { openProposer } from "./proposer-part.ts";
 import { openPublisher } from "./publisher-part.ts";
 import { rollupView } from "./rollup-view.ts";
@@ -228,6 +230,11 @@ export class ClusterNode implements Service {
     if (shadow !== undefined) close.add("shadow", () => shadow.close());
     const snapshotSettings = readConfig(snapshotConfig, env);
     let snapshotter: Snapshotter<SealPosition> | undefined;
+    const nodeSettings = readConfig(nodeConfig, env);
+    let gateway: Gateway | undefined;
+    // What posts to L1 does so while this node leads, and is made anew for each leadership.
+    const connection = { rpc, reader: l1 };
+    const posting = { env, l1: connection, l1ChainId: options.l1.chainId, genesis, log, metrics, clock };
     const [posterKey] = options.keys.posters;
     let publisher: Publisher | undefined;
     const sequencer = await Sequencer.open({
@@ -241,7 +248,34 @@ export class ClusterNode implements Service {
       shadow,
       orderLog: logs.order,
       laneLogs: logs.lanes,
-      lease: { holder: `${options.name}@${hostname()}:${process.pid}`, leaseMs: logs.leaseMs },
+      lease: {
+        holder: `${options.name}@${hostname()}:${process.pid}`,
+        leaseMs: logs.leaseMs,
+        address: () => nodeSettings.address || (gateway?.url ?? ""),
+        stands: nodeSettings.standby === "stands",
+        progressMs: nodeSettings.progressMs,
+        notReadyToLead: () => notReadyToLead(verifier, dataDir),
+      },
+      companions: (term) => {
+        const { posters, proposer } = options.keys;
+        const publishing =
+          posters.length === 0
+            ? undefined
+            : openPublisher({
+                ...posting,
+                inbox: options.inbox,
+                genesisOrigin: published.origin,
+                keys: posters,
+                sealed: sealedBlocks(chain, sequencer),
+                derived: () => verifier.status(),
+                term: () => term,
+                archive,
+                beacon,
+              });
+        publisher = publishing?.publisher;
+        const proposing = proposer === undefined ? [] : openProposer({ ...posting, key: proposer, verifier });
+        return [...(publishing?.services ?? []), ...proposing];
+      },
       keepLogsFrom: snapshotSettings.folder === "" ? undefined : () => snapshotter?.keepFrom(),
       l1,
       safeChain: verifier,
@@ -268,30 +302,32 @@ export class ClusterNode implements Service {
         log: log.child({ role: "snapshotter" }),
         metrics: snapshotMetrics(metrics),
       });
-    const connection = { rpc, reader: l1 };
-    const common = { env, l1: connection, l1ChainId: options.l1.chainId, genesis, log, metrics, clock };
-    const publishing =
-      options.keys.posters.length === 0
-        ? undefined
-        : openPublisher({
-            ...common,
-            inbox: options.inbox,
-            genesisOrigin: published.origin,
-            keys: options.keys.posters,
-            sealed: sealedBlocks(chain, sequencer),
-            derived: () => verifier.status(),
-            term: () => sequencer.term,
-            archive,
-            beacon,
-          });
-    publisher = publishing?.publisher;
-    const { proposer: proposerKey } = options.keys;
-    const proposing = proposerKey === undefined ? [] : openProposer({ ...common, key: proposerKey, verifier });
-    const gateway = await Gateway.create(
+    const pool = new LeaderPool({
+      source: {
+        get pool() {
+          return sequencer.leads ? sequencer.lanes : undefined;
+        },
+        get leader() {
+          return sequencer.leader;
+        },
+      },
+      address: nodeSettings.leader,
+      waitMs: nodeSettings.forwardWaitMs,
+      txsMax: nodeSettings.forwardTxsMax,
+      log: log.child({ role: "gateway" }),
+      clock,
+    });
+    gateway = await Gateway.create(
       { config: readConfig(gatewayConfig, env), rpcConfig: readConfig(rpcConfig, env), port: options.ports.rpc },
       {
         chain: sequencer.view,
-        pool: sequencer.lanes,
+        pool,
+        standing: () => ({
+          leads: sequencer.leads,
+          reason: sequencer.notReady(),
+          leader: sequencer.leader,
+          behind: sequencer.behind,
+        }),
         baseFeeRule: genesis,
         rollup: rollupView(derived.verifier),
         senderMemo,
@@ -300,7 +336,8 @@ export class ClusterNode implements Service {
         metrics: metrics.withLabels({ role: "gateway" }),
       },
     );
-    close.add("gateway", () => gateway.close());
+    const opened = gateway;
+    close.add("gateway", () => opened.close());
     const verifierRpc = await RpcServer.create(
       { config: readConfig(rpcConfig, env), port: options.ports.verifierRpc },
       {
@@ -322,10 +359,7 @@ export class ClusterNode implements Service {
       engine,
       chain,
       verifierRpc,
-      services: [
-        ...[sequencer, verifier, ...(publishing?.services ?? []), ...proposing, gateway, verifierRpc],
-        ...(snapshotter === undefined ? [] : [snapshotter]),
-      ],
+      services: [...[sequencer, verifier, gateway, verifierRpc], ...(snapshotter === undefined ? [] : [snapshotter])],
       close,
     });
   }
@@ -350,6 +384,11 @@ export class ClusterNode implements Service {
     return undefined;
   }
 
+  /** Gives the lead to another node that is ready. @throws {SequencerError} SEQUENCER_NOT_LEADING */
+  handOver(): Promise<void> {
+    return this.sequencer.handOver();
+  }
+
   run(signal: AbortSignal): Promise<void> {
     return runAll(signal, this.#services);
   }
@@ -368,6 +407,19 @@ export function sealedBlocks(chain: LmdbChainStore, sequencer: Sequencer): Seale
     block: (n) => chain.block(n),
     onSeal: (listener) => sequencer.sealer.subscribe({ sealed: ({ block }) => listener(block) }),
   };
+}
+
+/** Room that a leader's disk has at least: a block, its log records and what a database grows at a time. */
+const DISK_FREE_MIN_BYTES = 256 << 20;
+
+/** Why a node that has replayed everything should not lead all the same. */
+function notReadyToLead(verifier: Verifier, dataDir: string): string | undefined {
+  if (verifier.safeHead() === undefined) return "its verifier has not caught up with L1";
+  const verifying = verifier.notReady();
+  if (verifying !== undefined) return `its verifier: ${verifying}`;
+  const { bavail, bsize } = statfsSync(dataDir);
+  const freeBytes = bavail * bsize;
+  return freeBytes < DISK_FREE_MIN_BYTES ? `its disk has ${Math.floor(freeBytes / 1e6)} MB left` : undefined;
 }
 
 /** Keeps what the shadow found for the people who look into it; it is in the log too. */

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { performance } from "node:perf_hooks";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
 import { bytesEqual, fromHex, toHex, toHexKey } from "../base/bytes.ts";
 import { type Clock, SteadyClock, systemClock } from "../base/clock.ts";
 import { hasCode } from "../base/error.ts";
@@ -13,7 +13,7 @@ import { EthereumjsEngine } from "../execution/ethereumjs-engine.ts";
 import type { Engine } from "../execution/execution.ts";
 import { faultyEngine } from "../execution/testing/faulty-engine.ts";
 import { MemoryL1 } from "../l1/memory-l1.ts";
-import type { LogTip } from "../log/log.ts";
+import type { AppendLog, LogTip } from "../log/log.ts";
 import { MemoryLog } from "../log/memory-log.ts";
 import type { Append } from "../log/record.ts";
 import type { Block } from "../protocol/block.ts";
@@ -29,7 +29,7 @@ import { Shadow } from "../shadow/shadow.ts";
 import { MemoryState } from "../state/memory-state.ts";
 import { Database } from "../store/database.ts";
 import { MemoryChainStore } from "../store/memory-chain-store.ts";
-import { Sequencer, type SequencerDeps } from "./sequencer.ts";
+import { type LeaseSettings, Sequencer, type SequencerDeps } from "./sequencer.ts";
 
 const CHAIN_ID = 901;
 const ETHER = 10n ** 18n;
@@ -71,7 +71,11 @@ class World {
   chain = new MemoryChainStore();
   state = new MemoryState((n) => this.chain.blockHash(n));
   readonly orderLog = new HeldLog("order");
+  /** This process's own way to the order log. */
+  orderLogSeen: AppendLog | undefined;
   readonly laneLog = new HeldLog("lane-0");
+  /** Whether the verifier has caught up with L1. */
+  hasSafe = true;
   readonly portal = address(0x11);
   readonly genesis: Genesis;
   readonly genesisOrigin = this.l1.mine({ timestamp: Math.floor(systemClock.nowMs() / 1_000) - 50 });
@@ -125,11 +129,12 @@ class World {
       engine: p.engine ?? new EthereumjsEngine(),
       shadow: p.shadow,
       ...(p.lease === undefined ? {} : { lease: p.lease }),
-      orderLog: this.orderLog,
+      orderLog: this.orderLogSeen ?? this.orderLog,
       laneLogs: [this.laneLog],
       l1: this.l1,
       safeChain: {
-        safeHead: () => this.safe.head ?? { number: 0, hash: (this.chain.block(0) as Block).hash },
+        safeHead: () =>
+          this.hasSafe ? (this.safe.head ?? { number: 0, hash: (this.chain.block(0) as Block).hash }) : undefined,
         block: (n) => this.safe.blocks.get(n) ?? this.chain.block(n),
       },
       l1Heads: () => ({ safe: 0, finalized: 0 }),
@@ -153,6 +158,60 @@ class World {
   close(): void {
     void this.database.close();
     rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** One process's way to a log of several: it keeps appends back until it is told to let them through. */
+class LineToLog implements AppendLog {
+  readonly #log: AppendLog;
+  #held: Promise<void> | undefined;
+  #release: () => void = () => undefined;
+
+  constructor(log: AppendLog) {
+    this.#log = log;
+  }
+
+  hold(): void {
+    this.#held = new Promise((resolve) => {
+      this.#release = resolve;
+    });
+  }
+
+  release(): void {
+    this.#release();
+    this.#held = undefined;
+  }
+
+  get name(): string {
+    return this.#log.name;
+  }
+  get tip(): AppendLog["tip"] {
+    return this.#log.tip;
+  }
+  get oldestSeq(): number {
+    return this.#log.oldestSeq;
+  }
+  async append(append: Parameters<AppendLog["append"]>[0]): ReturnType<AppendLog["append"]> {
+    await this.#held;
+    return this.#log.append(append);
+  }
+  read(...args: Parameters<AppendLog["read"]>): ReturnType<AppendLog["read"]> {
+    return this.#log.read(...args);
+  }
+  refresh(): ReturnType<AppendLog["refresh"]> {
+    return this.#log.refresh();
+  }
+  waitBeyond(seq: number, signal: AbortSignal): ReturnType<AppendLog["waitBeyond"]> {
+    return this.#log.waitBeyond(seq, signal);
+  }
+  notReady(): string | undefined {
+    return this.#log.notReady();
+  }
+  trim(seq: number): Promise<void> {
+    return this.#log.trim(seq);
+  }
+  close(): Promise<void> {
+    return this.#log.close();
   }
 }
 
@@ -434,36 +493,192 @@ test("a block the shadow vetoes is not confirmed, the sequencer halts, and the r
   w.close();
 });
 
-test("a standby goes on where the leader ends, and what that one still accepts is not acknowledged", async () => {
+/** Two processes on the logs of one cluster, each with a database of its own. */
+function twoWorlds(): [World, World] {
   const a = new World();
   const b = new World();
-  // Two processes on the logs of one cluster, each with a database of its own.
   const { l1, genesisOrigin, genesis, orderLog, laneLog } = a;
   Object.assign(b, { l1, genesisOrigin, genesis, orderLog, laneLog });
-  const sa = await a.open({ lease: { holder: "a", leaseMs: 60_000 } });
-  let ready = false;
-  const standby = b.open({ lease: { holder: "b", leaseMs: 60_000 } }).then((s) => {
-    ready = true;
+  return [a, b];
+}
+
+const lease = (holder: string, leaseMs: number): LeaseSettings => ({
+  holder,
+  leaseMs,
+  address: () => `http://${holder}`,
+});
+
+/** Sequencers that run until the test ends or they are stopped. */
+class Running {
+  constructor(t: TestContext) {
+    t.after(() => this.stopAll());
+  }
+
+  readonly #stops = new Map<Sequencer, { stop: AbortController; run: Promise<void> }>();
+
+  start(s: Sequencer): Sequencer {
+    const stop = new AbortController();
+    this.#stops.set(s, { stop, run: s.run(stop.signal) });
     return s;
-  });
+  }
+
+  async stop(s: Sequencer): Promise<void> {
+    const running = this.#stops.get(s);
+    this.#stops.delete(s);
+    running?.stop.abort();
+    await running?.run;
+  }
+
+  async stopAll(): Promise<void> {
+    for (const s of [...this.#stops.keys()]) await this.stop(s);
+  }
+}
+
+test("a replica seals the leader's blocks as they come, confirms with its cuts, and leads when that one resigns", async (t) => {
+  const [a, b] = twoWorlds();
+  const all = new Running(t);
+  const sa = all.start(await a.open({ lease: lease("a", 60_000) }));
+  await until("a leads", () => sa.leads);
+  const sb = all.start(await b.open({ lease: lease("b", 60_000) }));
+  const confirmed = new Set<string>();
+  sb.view.subscribe({ confirmed: (list) => list.forEach((hash) => confirmed.add(toHex(hash))) });
   const first = transfer(0, 0);
   const waiting = transfer(1, 1);
-  await running(sa, async () => {
-    await sa.lanes.submit([first, waiting]);
-    await until("sealed by a", () => a.chain.transaction(first.tx.hash) !== undefined);
-    assert.equal(ready, false, "one leads");
-  });
+  await sa.lanes.submit([first, waiting]);
+  await until("confirmed at b", () => confirmed.has(toHex(first.tx.hash)));
+  await until("sealed by b", () => b.chain.transaction(first.tx.hash) !== undefined);
+  assert.deepEqual(sb.leader, { holder: "a", address: "http://a", term: sa.term });
+  assert.equal(sb.leads, false);
+  await until("b is ready to serve", () => sb.notReady() === undefined);
+  assert.deepEqual(hashes(b), hashes(a).slice(0, b.chain.head + 1));
+
   // Ended in order, a has resigned: nobody waits for the lease.
-  const sb = await standby;
-  assert.ok(sb.term > sa.term);
-  assert.deepEqual(hashes(b).slice(0, a.chain.head + 1), hashes(a).slice(0, b.chain.head + 1));
-  await assert.rejects(sa.lanes.submit([transfer(2, 0)]), (error) => hasCode(error, "LOG_STALE_TERM"));
+  const { lanes } = sa;
+  const term = sa.term;
+  await all.stop(sa);
+  await until("b leads", () => sb.leads);
+  assert.ok(sb.term > term);
+  await assert.rejects(lanes.submit([transfer(2, 0)]), (error) => hasCode(error, "LOG_STALE_TERM"));
   const between = transfer(1, 0);
-  await running(sb, async () => {
-    await sb.lanes.submit([between]);
-    await until("what a had accepted is sealed by b", () => b.chain.transaction(waiting.tx.hash) !== undefined);
-  });
-  assert.ok(b.chain.transaction(first.tx.hash) !== undefined);
+  await sb.lanes.submit([between]);
+  await until("what a had accepted is sealed by b", () => b.chain.transaction(waiting.tx.hash) !== undefined);
+  assert.deepEqual(hashes(b).slice(0, a.chain.head + 1), hashes(a));
+  await all.stopAll();
+  a.close();
+  b.close();
+});
+
+test("the lead is handed over and back without a restart, and nobody who only follows takes it", async (t) => {
+  const [a, b] = twoWorlds();
+  const all = new Running(t);
+  const sa = all.start(await a.open({ lease: { ...lease("a", 60_000), progressMs: 60_000 } }));
+  await until("a leads", () => sa.leads);
+  const sb = all.start(await b.open({ lease: lease("b", 60_000) }));
+  await assert.rejects(sb.handOver(), (error) => hasCode(error, "SEQUENCER_NOT_LEADING"));
+  let nonce = 0;
+  for (const [from, to] of [
+    [sa, sb],
+    [sb, sa],
+    [sa, sb],
+  ] as const) {
+    const open = transfer(0, nonce++);
+    const held = transfer(1, nonce);
+    await from.lanes.submit([open, held]);
+    await from.handOver();
+    assert.equal(from.leads, false);
+    await until("the other one leads", () => to.leads);
+    await to.lanes.submit([transfer(1, nonce - 1)]);
+    for (const w of [a, b])
+      for (const tx of [open, held]) await until("sealed in both", () => w.chain.transaction(tx.tx.hash) !== undefined);
+  }
+  await until("both are at one block", () => a.chain.head === b.chain.head);
+  assert.deepEqual(hashes(a), hashes(b));
+  await all.stopAll();
+  a.close();
+  b.close();
+});
+
+test("a leader that was stopped is fenced, forgets what it executed alone, and follows", async (t) => {
+  const [a, b] = twoWorlds();
+  const all = new Running(t);
+  const hold = new LineToLog(a.orderLog);
+  a.orderLogSeen = hold;
+  const sa = all.start(await a.open({ lease: lease("a", 300) }));
+  await until("a leads", () => sa.leads);
+  const sb = all.start(await b.open({ lease: lease("b", 300) }));
+  const before = transfer(0, 0);
+  await sa.lanes.submit([before]);
+  await until("b follows", () => b.chain.transaction(before.tx.hash) !== undefined);
+  // From here on a's order does not reach the log: as when its process or its network stands still.
+  const confirmed = new Set<string>();
+  sa.view.subscribe({ confirmed: (list) => list.forEach((hash) => confirmed.add(toHex(hash))) });
+  hold.hold();
+  const alone = transfer(1, 0);
+  await sa.lanes.submit([alone]);
+  await until("b leads", () => sb.leads);
+  await until("and seals it, for it was accepted", () => b.chain.transaction(alone.tx.hash) !== undefined);
+  assert.equal(confirmed.size, 0, "a has confirmed nothing");
+  hold.release();
+  await until("a follows", () => !sa.leads && sa.leader?.holder === "b");
+  await until("a has the same chain", () => a.chain.transaction(alone.tx.hash) !== undefined);
+  assert.deepEqual(hashes(a), hashes(b).slice(0, a.chain.head + 1));
+  await all.stop(sb);
+  await until("a leads again", () => sa.leads);
+  await all.stopAll();
+  a.close();
+  b.close();
+});
+
+test("a leader that seals nothing gives the lead up, and one that is not ready does not take it", async (t) => {
+  const [a, b] = twoWorlds();
+  const all = new Running(t);
+  // Its verifier never catches up: it may not build.
+  a.safe.head = undefined;
+  a.hasSafe = false;
+  const sa = all.start(await a.open({ lease: { ...lease("a", 400), progressMs: 2_000 } }));
+  await until("a leads", () => sa.leads);
+  let ready: string | undefined = "its disk is full";
+  const sb = all.start(await b.open({ lease: { ...lease("b", 400), notReadyToLead: () => ready } }));
+  await until("a gives up", () => !sa.leads);
+  await until("nobody leads, and b says why it does not", () => sb.notReady()?.includes("its disk is full") === true);
+  assert.equal(sb.leads, false);
+  ready = undefined;
+  await until("b leads", () => sb.leads);
+  await until("b seals", () => b.chain.head >= 1);
+  await all.stopAll();
+  a.close();
+  b.close();
+});
+
+test("a log of the same length with other records is told from the one the chain was built from", async () => {
+  const w = new World();
+  const s = await w.open();
+  await running(s, () => until("blocks", () => w.chain.head >= 1));
+  const other = new World();
+  const so = await other.open();
+  await running(so, () => until("blocks", () => other.orderLog.tip.seq >= w.orderLog.tip.seq));
+  w.orderLogSeen = other.orderLog;
+  await assert.rejects(w.open(), (error) => hasCode(error, "SEQUENCER_LOG_REPLACED"));
+  w.orderLogSeen = new MemoryLog("order");
+  await assert.rejects(w.open(), (error) => hasCode(error, "SEQUENCER_LOG_LOST"));
+  w.close();
+  other.close();
+});
+
+test("a replica whose block differs from the leader's halts and says so", async (t) => {
+  const [a, b] = twoWorlds();
+  const all = new Running(t);
+  const sa = all.start(await a.open({ lease: lease("a", 60_000) }));
+  await until("a leads", () => sa.leads);
+  const bad = transfer(1, 0, 13n);
+  const engine = faultyEngine(new EthereumjsEngine(), "balance", (tx) => bytesEqual(tx.raw, bad.tx.raw));
+  const sb = all.start(await b.open({ lease: lease("b", 60_000), engine }));
+  await sa.lanes.submit([bad]);
+  await until("b halts", () => sb.notReady()?.includes("SEQUENCER_DIVERGED") === true);
+  await all.stop(sa);
+  await systemClock.sleep(100);
+  assert.equal(sb.leads, false, "and does not stand");
+  await all.stopAll();
   a.close();
   b.close();
 });

@@ -1,13 +1,20 @@
 /**
- * Owns the sequencing side of a cluster as one unit: lanes, orderer, executor, key shard and sealer joined in one
- * process, started from their logs. Opening it replays what the order log holds beyond the stored chain, so that when
- * it resolves the chain is where it was when the process ended, and nothing accepted is missing.
+ * Owns the sequencing side of a cluster as one unit: executor, key shard and sealer, and, while this process leads, lane
+ * and orderer. It follows the logs (replica.ts) until it wins the leadership, leads until that is lost, given up or
+ * handed over, and follows again: no restart in between.
+ *
+ *   following ──claim won──▶ taking over (fence, last records, pool) ──▶ leading ──refused append──▶ following
+ *       ▲                                                                  └──stuck, handed over: resigns──┘
+ *
+ * Invariants: what is sealed is what the order log says, so a leader that lost forgets its open block and nothing else;
+ * only a node that is ready stands: caught up, with a derived chain, room on its disk and a shadow that agrees.
+ * On failure: a fault of the logs or of an engine ends the process, and a start reads the logs.
  */
 import { assert } from "../base/assert.ts";
 import { bytesEqual } from "../base/bytes.ts";
 import type { Clock } from "../base/clock.ts";
 import { readConfig } from "../base/config.ts";
-import { defineErrors } from "../base/error.ts";
+import { hasCode } from "../base/error.ts";
 import type { Log } from "../base/log.ts";
 import type { Metrics } from "../base/metrics.ts";
 import { runAll, type Service } from "../base/service.ts";
@@ -23,19 +30,15 @@ import type { L1Reader } from "../l1/l1.ts";
 import { laneConfig } from "../lane/config.ts";
 import { Lane } from "../lane/lane.ts";
 import { laneOf } from "../lane/lane-of.ts";
-import { LaneTail } from "../lane/lane-tail.ts";
-import { LaneTails } from "../lane/lane-tails.ts";
 import { Lanes } from "../lane/lanes.ts";
 import { laneMetrics } from "../lane/metrics.ts";
-import { fence, isLeaseRecord, type Leadership, takeLead } from "../log/lease.ts";
+import { fence, type Leadership, type LeaseOptions, takeLead } from "../log/lease.ts";
 import type { AppendLog } from "../log/log.ts";
-import { logError } from "../log/record.ts";
-import { recordsBehind } from "../log/record-reader.ts";
 import type { SafeChain } from "../orderer/api.ts";
 import { ordererConfig } from "../orderer/config.ts";
 import { ordererMetrics } from "../orderer/metrics.ts";
 import { Orderer } from "../orderer/orderer.ts";
-import { decodeOrderRecord, type OrderRecord } from "../protocol/cut.ts";
+import type { Block } from "../protocol/block.ts";
 import type { Genesis } from "../protocol/genesis.ts";
 import { genesisHeader } from "../protocol/genesis-codec.ts";
 import { headerHash } from "../protocol/header-codec.ts";
@@ -43,6 +46,7 @@ import { l1DataFeeWei } from "../protocol/l1-fee.ts";
 import { EMPTY_CODE_HASH } from "../protocol/ordered-trie.ts";
 import { orderingPolicy } from "../protocol/ordering.ts";
 import type { L1BlockInfo } from "../protocol/system-config.ts";
+import type { SignedTransaction } from "../protocol/transaction.ts";
 import type { ChainEvents, ChainView } from "../rpc/chain-view.ts";
 import { StoredChain } from "../rpc/stored-chain.ts";
 import { sealerMetrics } from "../sealer/metrics.ts";
@@ -51,15 +55,24 @@ import type { ShadowApi } from "../shadow/api.ts";
 import type { StateStore } from "../state/state.ts";
 import type { ChainStore } from "../store/chain-store.ts";
 import type { Database } from "../store/database.ts";
+import { type ReplicaMetrics, replicaMetrics } from "./metrics.ts";
+import { type Leader, Replica, sequencerError } from "./replica.ts";
 
-export const sequencerError = defineErrors("Sequencer", {
-  SEQUENCER_LOG_LOST: {
-    summary: "The order log is shorter than what the stored chain was built from.",
-    action:
-      "Bring the log back. Where it is lost for good, restore the database with `sheaf snapshot restore --without-logs`; what was accepted and not posted is then lost too.",
-    retryable: false,
-  },
-});
+/** For logs that several processes open. */
+export type LeaseSettings = {
+  /** This process's name. */
+  readonly holder: string;
+  /** How long a leader may be silent. 0: the logs have one owner at a time. */
+  readonly leaseMs: number;
+  /** Where others reach this process, once it listens. */
+  readonly address?: () => string;
+  /** False: it only follows. */
+  readonly stands?: boolean;
+  /** Why this node should not lead now, beside what the replay knows. */
+  readonly notReadyToLead?: () => string | undefined;
+  /** A leader that seals nothing for so long resigns. */
+  readonly progressMs?: number;
+};
 
 export type SequencerDeps = {
   readonly genesis: Genesis;
@@ -83,43 +96,77 @@ export type SequencerDeps = {
   readonly admissionShare?: (poolBytes: number) => number;
   /** What L1 asks of a new leadership's term, at the least. */
   readonly termAtLeast?: number;
-  /** For logs that several processes open: this one's name, and how long a leader may be silent. */
-  readonly lease?: { readonly holder: string; readonly leaseMs: number };
-  /** Ends a start that waits for the leadership. */
-  readonly signal?: AbortSignal;
+  readonly lease?: LeaseSettings;
+  /** What runs beside a leadership and ends with it; made anew for each. */
+  readonly companions?: (term: number) => readonly Service[];
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly log: Log;
   readonly metrics: Metrics;
   readonly clock: Clock;
 };
 
+type Leading = {
+  readonly leadership: Leadership;
+  readonly lanes: Lanes;
+  readonly orderer: Orderer;
+  /** Ends this leadership, in order. */
+  readonly stop: AbortController;
+};
+
+/** A replica further behind does not stand. */
+const BEHIND_MAX_RECORDS = 256;
+/** Pause before a node stands again that gave the lead up; doubled each time until it seals a block. */
+const STUCK_PAUSE_MS = 5_000;
+const STUCK_PAUSE_MAX_MS = 300_000;
+const PROGRESS_MS = 15_000;
+
 export class Sequencer implements Service {
   readonly name = "sequencer";
-  readonly lanes: Lanes;
   readonly sealer: Sealer;
-  readonly orderer: Orderer;
   readonly view: ChainView;
-  readonly term: number;
-  readonly #leadership: Leadership;
-  readonly #logs: readonly AppendLog[];
+  readonly #deps: SequencerDeps;
+  readonly #lease: LeaseSettings;
+  readonly #keyshard: KeyShard;
+  readonly #executor: Executor;
+  readonly #metrics: ReplicaMetrics;
+  readonly #onAccepted: (tx: SignedTransaction) => void;
+  #replica: Replica | undefined;
+  #leading: Leading | undefined;
+  /** The claim is won and the pool is not open yet. */
+  #takingOver = false;
+  #companions: readonly Service[] = [];
+  /** Of the newest leadership, over or not: what is over may go on beside the next replay, not beside the next lead. */
+  #companionsEnd: Promise<void> = Promise.resolve();
+  #standFromMs = 0;
+  /** The term that this node handed over, when that is why it pauses. */
+  #handedOverTerm: number | undefined;
+  #stuckPauseMs = STUCK_PAUSE_MS;
+  #sealedMs = 0;
 
   private constructor(p: {
-    lanes: Lanes;
+    deps: SequencerDeps;
     sealer: Sealer;
-    orderer: Orderer;
     view: ChainView;
-    leadership: Leadership;
-    logs: readonly AppendLog[];
+    keyshard: KeyShard;
+    executor: Executor;
+    onAccepted: (tx: SignedTransaction) => void;
   }) {
-    this.lanes = p.lanes;
+    this.#deps = p.deps;
+    this.#lease = p.deps.lease ?? { holder: "sequencer", leaseMs: 0 };
     this.sealer = p.sealer;
-    this.orderer = p.orderer;
     this.view = p.view;
-    this.term = p.leadership.term;
-    this.#leadership = p.leadership;
-    this.#logs = p.logs;
+    this.#keyshard = p.keyshard;
+    this.#executor = p.executor;
+    this.#onAccepted = p.onAccepted;
+    this.#metrics = replicaMetrics(p.deps.metrics);
+    this.#metrics.term.set(0);
+    p.sealer.subscribe({ sealed: ({ block }) => this.#onSealed(block) });
   }
 
+  /**
+   * Replays what the logs hold beyond the stored chain. Where the logs have one owner at a time it leads when this
+   * resolves; else it follows and stands for the lead while it runs.
+   */
   static async open(deps: SequencerDeps): Promise<Sequencer> {
     const { chain, state, database, genesis, engine, clock, metrics, log } = deps;
     storeGenesis(deps);
@@ -174,37 +221,263 @@ export class Sequencer implements Service {
         for (const l of listeners) l.reorg?.(toBlock, removed);
       },
     });
+    const onAccepted = (tx: SignedTransaction): void => {
+      for (const l of listeners) l.accepted?.(tx);
+    };
+    const sequencer = new Sequencer({ deps, sealer, view, keyshard, executor, onAccepted });
+    const replica = await sequencer.#follow();
+    const from = replica.behind;
+    await replica.catchUp();
+    if (from > 0) log.info("order log replayed", { records: from, head: sealer.head.header.number });
+    if (sequencer.#lease.leaseMs === 0) {
+      const leadership = await takeLead(deps.orderLog, await sequencer.#candidacy(), new AbortController().signal);
+      assert(leadership !== undefined, "nobody else stands on a log of one owner");
+      sequencer.#leading = await sequencer.#takeOver(leadership, new AbortController());
+    }
+    return sequencer;
+  }
 
-    const leadership = await lead(deps);
+  /** The lanes of this leadership. */
+  get lanes(): Lanes {
+    assert(this.#leading !== undefined, "only a leader has lanes");
+    return this.#leading.lanes;
+  }
+
+  get leads(): boolean {
+    return this.#leading !== undefined;
+  }
+
+  /** Term of the leadership that is known here, be it this node's or another's; 0 before the first. */
+  get term(): number {
+    return this.#leading?.leadership.term ?? this.#replica?.leader?.term ?? 0;
+  }
+
+  /** Who leads, or led last. */
+  get leader(): Leader | undefined {
+    const { holder, address } = this.#lease;
+    return this.#leading === undefined
+      ? this.#replica?.leader
+      : { holder, address: address?.() ?? "", term: this.term };
+  }
+
+  /** Order records known and not replayed. */
+  get behind(): number {
+    return this.#replica?.behind ?? 0;
+  }
+
+  notReady(): string | undefined {
+    const ordering = this.#deps.orderLog.notReady();
+    if (ordering !== undefined) return ordering;
+    if (this.#leading === undefined) return this.#notFollowing();
+    const taking = this.#leading.lanes.notReady();
+    if (taking !== undefined) return taking;
+    for (const service of [this.#leading.orderer, ...this.#companions]) {
+      const reason = service.notReady?.();
+      if (reason !== undefined) return service === this.#leading.orderer ? reason : `${service.name}: ${reason}`;
+    }
+    return undefined;
+  }
+
+  #notFollowing(): string | undefined {
+    if (this.#takingOver || this.#replica === undefined) return "taking over the lead";
+    const { halted, behind, heardMs } = this.#replica;
+    if (halted !== undefined) return `the replay has halted: ${halted.message}`;
+    const silentMs = heardMs === undefined ? undefined : this.#deps.clock.nowMs() - heardMs;
+    if (silentMs === undefined || silentMs > 2 * this.#lease.leaseMs) {
+      const why = this.#lease.stands === false ? "this node never stands" : this.#whyNotStanding();
+      return `no leader is heard${why === undefined ? "" : `; ${why}`}`;
+    }
+    return behind > BEHIND_MAX_RECORDS ? `replaying: ${behind} records behind` : undefined;
+  }
+
+  /** Why this node does not stand for the lead. */
+  #whyNotStanding(): string | undefined {
+    const replica = this.#replica;
+    if (replica === undefined) return "it does not follow the logs";
+    if (replica.halted !== undefined) return `its replay has halted: ${replica.halted.message}`;
+    if (replica.behind > BEHIND_MAX_RECORDS) return `it is ${replica.behind} records behind`;
+    const pauseMs = this.#standFromMs - this.#deps.clock.nowMs();
+    // Handed over and taken: whoever took it may hand it back at any time.
+    const isOver = this.#handedOverTerm !== undefined && this.term > this.#handedOverTerm;
+    if (pauseMs > 0 && !isOver) return `it gave the lead up and stands again in ${Math.ceil(pauseMs / 1_000)} s`;
+    return this.#lease.notReadyToLead?.();
+  }
+
+  /** Follows and leads in turn until `signal` aborts, then lets the next process in. @throws what a restart must heal */
+  async run(signal: AbortSignal): Promise<void> {
+    try {
+      for (let first = this.#leading?.leadership; !signal.aborted; first = undefined) {
+        const leadership = first ?? (await this.#stand(signal));
+        if (leadership === undefined) return;
+        await this.#lead(leadership, signal);
+      }
+    } finally {
+      await this.#companionsEnd.catch(() => undefined); // who failed was told already
+    }
+  }
+
+  /** Gives the lead to whoever is ready, behind the block that is open now. Resolves when this node has resigned. */
+  async handOver(): Promise<void> {
+    const leading = this.#leading;
+    if (leading === undefined || this.#lease.leaseMs === 0)
+      throw sequencerError("SEQUENCER_NOT_LEADING", `${this.#lease.holder} does not lead on logs that others follow`);
+    const { clock, log } = this.#deps;
+    await new Promise<void>((resolve) => {
+      const waited = new AbortController();
+      const end = this.sealer.subscribe({ sealed: () => waited.abort() });
+      leading.stop.signal.addEventListener("abort", () => waited.abort(), { once: true });
+      void clock.sleep(this.#lease.progressMs ?? PROGRESS_MS, waited.signal).then(() => {
+        end();
+        resolve();
+      });
+    });
+    // Somebody else should; when nobody does, this node after all.
+    this.#standFromMs = clock.nowMs() + 2 * this.#lease.leaseMs;
+    this.#handedOverTerm = leading.leadership.term;
+    log.info("handing the lead over", { head: this.sealer.head.header.number });
+    this.#metrics.leaderChanges.inc(1, { event: "handed-over" });
+    leading.stop.abort();
+    while (this.#leading === leading) await clock.sleep(10);
+  }
+
+  // ---- following ----
+
+  async #follow(): Promise<Replica> {
+    this.sealer.abandon();
+    const { orderLog, laneLogs, clock, log } = this.#deps;
+    this.#replica = await Replica.open({
+      orderLog,
+      laneLogs,
+      sealer: this.sealer,
+      log: log.child({ role: "replica" }),
+      clock,
+      metrics: this.#metrics,
+    });
+    return this.#replica;
+  }
+
+  async #candidacy(): Promise<LeaseOptions> {
+    const { laneLogs, clock } = this.#deps;
+    const { holder, leaseMs, address } = this.#lease;
+    let termAtLeast = this.#deps.termAtLeast ?? 1;
+    for (const log of laneLogs) termAtLeast = Math.max(termAtLeast, (await log.refresh()).term + 1);
+    return {
+      holder,
+      leaseMs,
+      clock,
+      ...(address === undefined ? {} : { address }),
+      termAtLeast,
+      // Logs of one owner have nobody else to lead: it gets ready while it does.
+      ...(leaseMs === 0 ? {} : { mayStand: () => this.#whyNotStanding() === undefined }),
+    };
+  }
+
+  /** Follows the logs until this node wins the lead; undefined when `signal` aborts first. */
+  async #stand(signal: AbortSignal): Promise<Leadership | undefined> {
+    const replica = this.#replica ?? (await this.#follow());
+    const candidacy = await this.#candidacy();
+    const stop = new AbortController();
+    const onAbort = (): void => stop.abort();
+    signal.addEventListener("abort", onAbort, { once: true });
+    if (signal.aborted) stop.abort();
+    const replaying = replica.run(stop.signal);
+    const standing =
+      this.#lease.stands === false
+        ? replaying.then(() => undefined)
+        : takeLead(this.#deps.orderLog, candidacy, stop.signal);
+    try {
+      await Promise.race([standing, replaying]);
+    } finally {
+      stop.abort();
+      signal.removeEventListener("abort", onAbort);
+      await Promise.allSettled([replaying, standing]);
+    }
+    const leadership = await standing;
+    await replaying;
+    if (!signal.aborted || leadership === undefined) return leadership;
+    await leadership.resign();
+    return undefined;
+  }
+
+  // ---- leading ----
+
+  /** Leads until `signal` aborts or the lead is gone, one way or the other. */
+  async #lead(leadership: Leadership, signal: AbortSignal): Promise<void> {
+    const { log } = this.#deps;
+    const stop = this.#leading?.stop ?? new AbortController();
+    const onAbort = (): void => stop.abort();
+    signal.addEventListener("abort", onAbort, { once: true });
+    if (signal.aborted) stop.abort();
+    const companionsStop = new AbortController();
+    this.#takingOver = this.#leading === undefined;
+    try {
+      await runAll(stop.signal, [
+        { name: "leadership", run: (s) => leadership.run(s) },
+        {
+          name: "leader",
+          run: async (s) => {
+            const leading = this.#leading ?? (await this.#takeOver(leadership, stop));
+            this.#leading = leading;
+            this.#takingOver = false;
+            this.#companions = this.#deps.companions?.(leadership.term) ?? [];
+            this.#companionsEnd = runAll(companionsStop.signal, this.#companions);
+            await runAll(s, [
+              leading.orderer,
+              { name: "companions", run: (end) => untilAborted(end, this.#companionsEnd) },
+              { name: "progress", run: (end) => this.#watchProgress(stop, end) },
+            ]);
+          },
+        },
+      ]);
+      this.#leading = undefined; // nothing more is accepted here
+      await leadership.resign();
+    } catch (error) {
+      if (!isLost(error)) throw error;
+      log.warn("the lead is lost", { term: leadership.term, err: error });
+      this.#metrics.leaderChanges.inc(1, { event: "lost" });
+    } finally {
+      signal.removeEventListener("abort", onAbort);
+      companionsStop.abort();
+      this.#leading = undefined;
+      this.#takingOver = false;
+      this.#replica = undefined;
+      this.#metrics.term.set(0);
+    }
+  }
+
+  /** Closes the lane to the leader before, reads what is left of the logs, and opens the pool from what was read. */
+  async #takeOver(leadership: Leadership, stop: AbortController): Promise<Leading> {
+    const deps = this.#deps;
+    const { laneLogs, chain, genesis, clock, metrics, log } = deps;
+    const startMs = clock.nowMs();
+    const replica = this.#replica;
+    assert(replica !== undefined, "whoever stands follows");
     const { term } = leadership;
-    const tail = await readTail(deps.orderLog, sealer.position.orderSeq);
-    const tails = new LaneTails(
-      await Promise.all(deps.laneLogs.map((journal, lane) => LaneTail.open(lane, journal, sealer.orderedSeq(lane)))),
-    );
-    sealer.follow(tails);
-    for (const { seq, record } of tail) await sealer.replay(seq, record);
-    if (tail.length > 0)
-      log.info("order log replayed", { records: tail.length, head: sealer.head.header.number, term });
+    // From here on the leader before can acknowledge nothing in any lane, so reading to the end misses nothing.
+    await Promise.all([
+      ...laneLogs.map((log) => fence(log, term, this.#lease.holder)),
+      this.#companionsEnd.catch(() => undefined),
+    ]);
+    await replica.catchUp();
     // Read once a head, not once a transaction.
-    let l1Fees = { head: -1, parameters: view.l1FeesAt(chain.head) };
+    let l1Fees = { head: -1, parameters: this.view.l1FeesAt(chain.head) };
     const l1FeeParameters = () => {
-      if (l1Fees.head !== chain.head) l1Fees = { head: chain.head, parameters: view.l1FeesAt(chain.head) };
+      if (l1Fees.head !== chain.head) l1Fees = { head: chain.head, parameters: this.view.l1FeesAt(chain.head) };
       return l1Fees.parameters;
     };
-    const reader = () => executor.pending()?.state ?? keyshard.reader();
+    const reader = () => this.#executor.pending()?.state ?? this.#keyshard.reader();
     const config = readConfig(laneConfig, deps.env);
     const laneLog = log.child({ role: "lane" });
     const ownMetrics = laneMetrics(metrics.withLabels({ role: "lane" }));
     ownMetrics.poolTxsMax.set(config.poolTxsMax * config.lanes);
-    const owed = [...tails.owed];
+    const owed = [...replica.tails.owed];
     const opened = await Promise.all(
-      tails.tails.map(async (laneTail) => {
-        await laneTail.readOn();
-        const own = owed.filter(({ sender }) => laneOf(sender, config.lanes) === laneTail.index);
+      replica.tails.tails.map((tail) => {
+        const own = owed.filter(({ sender }) => laneOf(sender, config.lanes) === tail.index);
         return Lane.open(
           config,
           {
-            index: laneTail.index,
+            index: tail.index,
             ordering: orderingPolicy(config.ordering),
             chainId: genesis.chainId,
             clock,
@@ -215,11 +488,11 @@ export class Sequencer implements Service {
               return isDelegation(reader().code(codeHash)) ? "delegation" : "contract";
             },
             log: laneLog,
-            journal: laneTail.journal,
+            journal: tail.journal,
             term,
             onDropped: (code) => ownMetrics.rejected.inc(1, { code }),
           },
-          laneTail,
+          tail,
           own,
         );
       }),
@@ -229,24 +502,21 @@ export class Sequencer implements Service {
       count: config.lanes,
       ordering: config.ordering,
       admissionShare: deps.admissionShare,
-      onAccepted: (tx) => {
-        for (const l of listeners) l.accepted?.(tx);
-      },
+      onAccepted: this.#onAccepted,
       nonceOf: (address) => reader().account(address)?.nonce ?? 0n,
       metrics: ownMetrics,
       log: laneLog,
       clock,
     });
-    lanes.onHead({ gasLimit: sealer.head.header.gasLimit, changed: [] });
-    sealer.lead(lanes);
-
+    lanes.onHead({ gasLimit: this.sealer.head.header.gasLimit, changed: [] });
+    this.sealer.lead(lanes);
     const orderer = new Orderer(readConfig(ordererConfig, deps.env), {
       chainId: genesis.chainId,
       l1: deps.l1,
       lanes,
       writer: leadership.writer,
-      sealer,
-      executor,
+      sealer: this.sealer,
+      executor: this.#executor,
       safeChain: deps.safeChain,
       contracts: { portal: genesis.contracts.portal, systemConfig: genesis.contracts.systemConfig },
       maxDriftSeconds: genesis.maxDriftSeconds,
@@ -256,44 +526,55 @@ export class Sequencer implements Service {
       clock,
       metrics: ordererMetrics(metrics.withLabels({ role: "orderer" })),
     });
-    const logs = [deps.orderLog];
-    return new Sequencer({ lanes, sealer, orderer, view, leadership, logs });
+    this.#sealedMs = clock.nowMs();
+    this.#metrics.term.set(term);
+    this.#metrics.leaderChanges.inc(1, { event: "won" });
+    log.info("this node leads", { term, head: this.sealer.head.header.number, tookMs: this.#sealedMs - startMs });
+    return { leadership, lanes, orderer, stop };
   }
 
-  notReady(): string | undefined {
-    for (const log of this.#logs) {
-      const reason = log.notReady();
-      if (reason !== undefined) return reason;
+  #onSealed(block: Block): void {
+    if (this.#leading === undefined) return;
+    this.#sealedMs = this.#deps.clock.nowMs();
+    this.#stuckPauseMs = STUCK_PAUSE_MS;
+    if (this.#lease.leaseMs === 0) return; // nobody compares
+    const { leadership } = this.#leading;
+    // Lost: the orderer's next append says so too.
+    leadership.tell({ number: block.header.number, hash: block.hash }).catch(() => undefined);
+  }
+
+  /** Gives the lead up when no block comes though the logs take appends: another node may fare better. */
+  async #watchProgress(stop: AbortController, signal: AbortSignal): Promise<void> {
+    const { clock, orderLog, laneLogs, log } = this.#deps;
+    const progressMs = this.#lease.progressMs ?? PROGRESS_MS;
+    while (!signal.aborted) {
+      await clock.sleep(Math.min(1_000, progressMs / 4), signal);
+      if (signal.aborted || this.#lease.leaseMs === 0) continue;
+      if ([orderLog, ...laneLogs].some((l) => l.notReady() !== undefined)) this.#sealedMs = clock.nowMs();
+      if (clock.nowMs() - this.#sealedMs < progressMs) continue;
+      const reason = this.#leading?.orderer.notReady();
+      log.error("no block is sealed, the lead is given up", { progressMs, reason, pauseMs: this.#stuckPauseMs });
+      this.#standFromMs = clock.nowMs() + this.#stuckPauseMs;
+      this.#handedOverTerm = undefined;
+      this.#stuckPauseMs = Math.min(STUCK_PAUSE_MAX_MS, this.#stuckPauseMs * 2);
+      this.#metrics.leaderChanges.inc(1, { event: "stuck" });
+      stop.abort();
     }
-    return this.lanes.notReady() ?? this.orderer.notReady();
-  }
-
-  /** Leads until `signal` aborts, then lets the next process in. @throws {LogError} when leadership is lost */
-  async run(signal: AbortSignal): Promise<void> {
-    await runAll(signal, [this.orderer, { name: "leadership", run: (s) => this.#leadership.run(s) }]);
-    await this.#leadership.resign();
   }
 }
 
-/**
- * Every start is a new leadership, with a term above all earlier ones. It is won on the order log, then the lanes' logs are
- * closed to the leader before: what that one accepts from then on it cannot acknowledge, so reading the logs from here
- * on misses nothing.
- */
-async function lead(deps: SequencerDeps): Promise<Leadership> {
-  const { orderLog, laneLogs, clock, log } = deps;
-  const { holder, leaseMs } = deps.lease ?? { holder: "sequencer", leaseMs: 0 };
-  let termAtLeast = deps.termAtLeast ?? 1;
-  for (const laneLog of laneLogs) termAtLeast = Math.max(termAtLeast, (await laneLog.refresh()).term + 1);
-  if (leaseMs > 0) log.info("standing for the leadership", { holder, term: orderLog.tip.term + 1 });
-  const leadership = await takeLead(
-    orderLog,
-    { holder, leaseMs, clock, termAtLeast },
-    deps.signal ?? new AbortController().signal,
-  );
-  if (leadership === undefined) throw logError("LOG_CLOSED", "stopped while standing for the leadership");
-  await Promise.all(laneLogs.map((laneLog) => fence(laneLog, leadership.term, holder)));
-  return leadership;
+/** Somebody else has written where only a leader writes. */
+function isLost(error: unknown): boolean {
+  return hasCode(error, "LOG_STALE_TERM") || hasCode(error, "LOG_CONFLICT");
+}
+
+/** Resolves when `signal` aborts; rejects when `work` fails before. */
+function untilAborted(signal: AbortSignal, work: Promise<void>): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) return resolve();
+    signal.addEventListener("abort", () => resolve(), { once: true });
+    work.catch(reject);
+  });
 }
 
 /** Writes block 0 when the database is empty; else checks that it holds this cluster's. */
@@ -319,16 +600,4 @@ function storeGenesis(deps: SequencerDeps): void {
     state.commit(0, prepared);
     chain.append(block, []);
   });
-}
-
-async function readTail(orderLog: AppendLog, afterSeq: number): Promise<{ seq: number; record: OrderRecord }[]> {
-  const tail: { seq: number; record: OrderRecord }[] = [];
-  if (orderLog.tip.seq < afterSeq)
-    throw sequencerError(
-      "SEQUENCER_LOG_LOST",
-      `the order log ends at record ${orderLog.tip.seq}, the stored chain has consumed ${afterSeq}`,
-    );
-  for await (const { seq, payload } of recordsBehind(orderLog, { seq: afterSeq }))
-    if (!isLeaseRecord(payload)) tail.push({ seq, record: decodeOrderRecord(payload) });
-  return tail;
 }

@@ -279,7 +279,14 @@ export class Orderer implements Service, OrdererApi {
       sealer.executed(positions);
       return seq;
     };
-    const [seq] = await Promise.all([write(), batch === undefined ? undefined : sealer.execute(batch.txs)]);
+    // Both are waited for whatever becomes of either: a leader that lost forgets what it executed, at rest.
+    const [written, executed] = await Promise.allSettled([
+      write(),
+      batch === undefined ? undefined : sealer.execute(batch.txs),
+    ]);
+    if (written.status === "rejected") throw written.reason;
+    if (executed.status === "rejected") throw executed.reason;
+    const seq = written.value;
     await sealer.confirm();
     this.#openUnlogged = false;
     metrics.cuts.inc();

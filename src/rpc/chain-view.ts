@@ -88,6 +88,8 @@ export type PoolRejection =
   | "DELEGATED_GAP"
   | "AUTHORITY_RESERVED"
   | "BACKLOG_FULL"
+  /** Nobody orders transactions at the moment: sending it again is right. */
+  | "NO_LEADER"
   | "UNAVAILABLE";
 
 export type SubmitOutcome =
@@ -114,6 +116,8 @@ export function answered<T, R>(answer: Answer<T>, use: (value: T) => R): Answer<
 
 /** The pool as RPC sees it; a verifier has none. */
 export interface PoolView {
+  /** False while transactions go to another process, who leads; absent: they stay here. */
+  readonly leads?: boolean;
   /** Durable when it resolves with accepted = true. Outcomes are in the order of `txs`. */
   submit(txs: readonly PooledTransaction[]): Promise<readonly SubmitOutcome[]>;
   /** Next nonce of a sender counting its executable pool transactions; undefined when it has none here. */

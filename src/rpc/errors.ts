@@ -210,6 +210,7 @@ const POOL_MESSAGES: Readonly<Record<PoolRejection, string>> = {
   DELEGATED_GAP: "gapped-nonce tx from delegated accounts",
   AUTHORITY_RESERVED: "authority already reserved",
   BACKLOG_FULL: "the chain is behind with posting to L1",
+  NO_LEADER: "no sequencer leads at the moment, send it again",
   UNAVAILABLE: "the sequencer does not accept transactions at the moment",
 };
 
@@ -223,6 +224,14 @@ const STATIC_MESSAGES: Readonly<Record<StaticRejection, string>> = {
   BLOB_TRANSACTION: "transaction type not supported",
 };
 
+/** Refusals that say nothing about the transaction: the same one may be taken a little later. */
+const PASSING: ReadonlySet<PoolRejection | StaticRejection> = new Set<PoolRejection>([
+  "UNAVAILABLE",
+  "NO_LEADER",
+  "POOL_FULL",
+  "BACKLOG_FULL",
+]);
+
 /** The wire form of an error. */
 export type RpcErrorBody = { code: number; message: string; data?: unknown };
 
@@ -234,7 +243,7 @@ export function rejectionError(reason: PoolRejection | StaticRejection, detail: 
   const words =
     reason in POOL_MESSAGES ? POOL_MESSAGES[reason as PoolRejection] : STATIC_MESSAGES[reason as StaticRejection];
   const message = detail === "" || detail === words ? words : detail.startsWith(words) ? detail : `${words}: ${detail}`;
-  const rpcCode = reason === "UNAVAILABLE" || reason === "POOL_FULL" || reason === "BACKLOG_FULL" ? -32005 : -32000;
+  const rpcCode = PASSING.has(reason) ? -32005 : -32000;
   return { code: reason === "UNDECODABLE" ? -32602 : rpcCode, message, data: { reason } };
 }
 

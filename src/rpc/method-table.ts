@@ -3,6 +3,7 @@ import { ACCESS_LIST_METHODS } from "./access-list-methods.ts";
 import { BLOCK_METHODS } from "./block-methods.ts";
 import { CALL_METHODS } from "./call-methods.ts";
 import { FEE_METHODS } from "./fee-methods.ts";
+import { LEADER_METHODS } from "./leader-methods.ts";
 import { LOG_METHODS } from "./log-methods.ts";
 import type { Method } from "./method.ts";
 import { NODE_METHODS } from "./node-methods.ts";
@@ -24,4 +25,5 @@ export const METHODS: readonly Method[] = [
   ...RAW_METHODS,
   ...ACCESS_LIST_METHODS,
   ...TRACE_METHODS,
+  ...LEADER_METHODS,
 ];

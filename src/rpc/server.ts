@@ -42,6 +42,7 @@ export type RpcServerDeps = {
   readonly pool?: PoolView | undefined;
   readonly ingest?: Ingest | undefined;
   readonly rollup?: RollupView | undefined;
+  readonly standing?: Services["standing"];
   /** Further methods (tests); a name of the built-in table is replaced. */
   readonly methods?: readonly Method[] | undefined;
   readonly baseFeeRule?: BaseFeeRule | undefined;
@@ -120,6 +121,7 @@ export class RpcServer implements Service {
       pool: deps.pool,
       ingest: deps.ingest,
       rollup: deps.rollup,
+      standing: deps.standing,
       baseFeeRule,
       blocks: this.#blocks,
       fees: new FeeOracle(deps.chain, this.#blocks, baseFeeRule, BigInt(config.priorityFeeMinWei)),

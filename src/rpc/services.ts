@@ -64,11 +64,23 @@ export type Client = {
   readonly gone: () => boolean;
 };
 
+/** What a node knows of the lead of its cluster. */
+export type Standing = {
+  readonly leads: boolean;
+  /** Why this node does not do its part; undefined when it does. */
+  readonly reason: string | undefined;
+  readonly leader: { readonly holder: string; readonly address: string; readonly term: number } | undefined;
+  /** Records of the order known and not replayed. */
+  readonly behind: number;
+};
+
 export type Services = {
   readonly chain: ChainView;
   readonly pool: PoolView | undefined;
   readonly ingest: Ingest | undefined;
   readonly rollup: RollupView | undefined;
+  /** Absent on a node without a sequencer. */
+  readonly standing: (() => Standing) | undefined;
   readonly baseFeeRule: BaseFeeRule;
   readonly blocks: BlockCache;
   readonly fees: FeeOracle;

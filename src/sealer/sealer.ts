@@ -29,7 +29,12 @@ const TRIM_EVERY_BLOCKS = 256;
 export const POSITION_KEY = "sealer/position";
 
 /** How far the sealed chain has consumed the logs. */
-export type SealPosition = { readonly orderSeq: number; readonly lanes: readonly LanePosition[] };
+export type SealPosition = {
+  readonly orderSeq: number;
+  /** Of record `orderSeq`: another log of the same length is not taken for this one. Absent while none is consumed. */
+  readonly orderHash?: Uint8Array | undefined;
+  readonly lanes: readonly LanePosition[];
+};
 
 export type SealerDeps = {
   readonly database: Database;
@@ -84,6 +89,16 @@ export class Sealer implements SealerApi {
     this.#replayed = undefined;
   }
 
+  /** Forgets the open block: of what was executed only what is sealed stays. */
+  abandon(): void {
+    this.#deps.executor.abandon();
+    this.#openContext = undefined;
+    this.#openTxs = [];
+    this.#unconfirmed = [];
+    this.#executedLanes.clear();
+    for (const p of this.#position.lanes) this.#executedLanes.set(p.lane, p.seq);
+  }
+
   get #settled(): SettledLanes {
     const lanes = this.#written ?? this.#replayed;
     assert(lanes !== undefined, "lanes are there before anything is executed");
@@ -112,13 +127,15 @@ export class Sealer implements SealerApi {
     return () => this.#listeners.delete(events);
   }
 
-  /** Replays one record of the order log. */
+  /** Replays one record of the order log, which is durable. */
   async replay(seq: number, record: OrderRecord): Promise<void> {
     const lanes = this.#replayed;
     assert(lanes !== undefined, "lanes are followed");
-    lanes.nextRecord();
     if (record.kind === "rewind") return this.rewind(seq, record.toBlock, record.reason);
-    if (record.open !== undefined) await this.open(record.open);
+    if (record.open !== undefined) {
+      lanes.nextBlock();
+      await this.open(record.open);
+    }
     assert(this.#openContext?.number === record.blockNumber, "a cut extends the open block");
     if (record.positions.length > 0) {
       const baseFeeWei = this.#deps.executor.pending()?.env.baseFeePerGasWei;
@@ -197,10 +214,7 @@ export class Sealer implements SealerApi {
     const { block, receipts, prepared, writes, accessList } = await this.#finish();
     await this.#confirm();
     assert(block.header.number === this.#openContext?.number, "the finished block is the open one");
-    const position: SealPosition = {
-      orderSeq: seq,
-      lanes: [...this.#executedLanes].map(([lane, laneSeq]) => ({ lane, seq: laneSeq })),
-    };
+    const position = await this.#positionAt(seq);
     this.#deps.database.transaction(() => {
       this.#deps.keyshard.commit(block.header.number, prepared);
       this.#deps.chain.append(block, receipts, accessList);
@@ -221,6 +235,16 @@ export class Sealer implements SealerApi {
     if (block.header.number % TRIM_EVERY_BLOCKS === 0 && this.#written !== undefined) await this.#trim(position);
     for (const listener of this.#listeners) listener.sealed?.(sealed);
     return sealed;
+  }
+
+  async #positionAt(orderSeq: number): Promise<SealPosition> {
+    const [record] = await this.#deps.orderLog.read(orderSeq, 1);
+    assert(record?.seq === orderSeq, "the record that closes a block is durable");
+    return {
+      orderSeq,
+      orderHash: record.hash,
+      lanes: [...this.#executedLanes].map(([lane, seq]) => ({ lane, seq })),
+    };
   }
 
   async #finish(): Promise<FinishedBlock> {
@@ -263,10 +287,7 @@ export class Sealer implements SealerApi {
       .flatMap(({ block }) => block.transactions.map((raw, i) => ({ raw, sender: block.senders[i] as Uint8Array })))
       .filter((tx) => tx.raw[0] !== DEPOSIT_TYPE)
       .concat(this.#openTxs);
-    const position: SealPosition = {
-      orderSeq: seq,
-      lanes: [...this.#executedLanes].map(([lane, laneSeq]) => ({ lane, seq: laneSeq })),
-    };
+    const position = await this.#positionAt(seq);
     // Durable in the lane first: a crash in between replays the rewind, and returning twice is harmless.
     const restore = await this.#settled.prepareReturn(returned);
     database.transaction(() => {
@@ -304,14 +325,17 @@ export function lostLogsPosition(): Uint8Array {
 }
 
 function writePosition(position: SealPosition): Uint8Array {
-  const w = new Writer(32).uvarint(position.orderSeq);
-  return w.list(position.lanes, (p) => w.uvarint(p.lane).uvarint(p.seq)).finish();
+  const w = new Writer(64).uvarint(position.orderSeq);
+  w.list(position.lanes, (p) => w.uvarint(p.lane).uvarint(p.seq));
+  return w.bytes(position.orderHash ?? new Uint8Array(0)).finish();
 }
 
 function readPosition(bytes: Uint8Array | undefined): SealPosition {
   if (bytes === undefined) return { orderSeq: 0, lanes: [] };
   const r = new Reader(bytes);
-  const position = { orderSeq: r.uvarint(), lanes: r.list(1024, () => ({ lane: r.uvarint(), seq: r.uvarint() })) };
+  const orderSeq = r.uvarint();
+  const lanes = r.list(1024, () => ({ lane: r.uvarint(), seq: r.uvarint() }));
+  const hash = r.remaining === 0 ? new Uint8Array(0) : r.bytes().slice(); // absent in the databases of 0.1.0
   r.end();
-  return position;
+  return { orderSeq, orderHash: hash.length === 0 ? undefined : hash, lanes };
 }

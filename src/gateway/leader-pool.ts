@@ -1,0 +1,173 @@
+/**
+ * Owns the way of transactions to whoever leads: into the lane of this process while that is this one, else to the
+ * leader's gateway, whose outcomes are handed on. While nobody leads they wait a while; then they are refused with
+ * NO_LEADER, which says that sending them again is right.
+ * Invariants: what is answered as accepted was accepted by a leader; what waits or is under way is bounded; the
+ * transactions of one call keep their order. A call that was cut off may have been heard: it is made again, and what the
+ * leader knows already counts as accepted, for it answers so only when it is durable.
+ */
+
+import { toHex } from "../base/bytes.ts";
+import type { Clock } from "../base/clock.ts";
+import { hasCode } from "../base/error.ts";
+import type { Log } from "../base/log.ts";
+import type { Answer, PooledTransaction, PoolRejection, PoolView, SubmitOutcome } from "../rpc/chain-view.ts";
+
+/** Where the lane of this process is, and who leads otherwise. */
+export interface LeaderSource {
+  /** Undefined while this process does not lead. */
+  readonly pool: PoolView | undefined;
+  readonly leader: { readonly address: string; readonly term: number } | undefined;
+}
+
+export type LeaderPoolOptions = {
+  readonly source: LeaderSource;
+  /** Instead of the address that the leader names. */
+  readonly address: string;
+  readonly waitMs: number;
+  readonly txsMax: number;
+  readonly clock: Clock;
+  readonly log: Log;
+};
+
+/** Transactions, and bytes of them, in one call. */
+const CALL_TXS_MAX = 1_000;
+const CALL_SIZE_MAX_BYTES = 2 << 20;
+const CALL_TIMEOUT_MS = 5_000;
+const RETRY_MS = 50;
+const EMPTY = { pending: [], queued: [] } as const;
+
+/** What `sheaf_submitRawTransactions` answers for each: null, or why not. */
+export type ForwardedOutcome = null | { readonly reason: PoolRejection; readonly message: string };
+
+export class LeaderPool implements PoolView {
+  readonly #options: LeaderPoolOptions;
+  #underWay = 0;
+
+  constructor(options: LeaderPoolOptions) {
+    this.#options = options;
+  }
+
+  get leads(): boolean {
+    return this.#options.source.pool !== undefined;
+  }
+
+  async submit(txs: readonly PooledTransaction[]): Promise<readonly SubmitOutcome[]> {
+    const { source, txsMax } = this.#options;
+    const { pool } = source;
+    if (pool !== undefined) {
+      try {
+        return await pool.submit(txs);
+      } catch (error) {
+        // Refused by the log: somebody else leads, and none of these is acknowledged. Other faults are this process's own.
+        if (!hasCode(error, "LOG_STALE_TERM") && !hasCode(error, "LOG_CONFLICT")) throw error;
+      }
+    }
+    if (this.#underWay + txs.length > txsMax)
+      return txs.map(() => refusal("NO_LEADER", `${this.#underWay} transactions wait for a leader already`));
+    this.#underWay += txs.length;
+    try {
+      return await this.#forward(txs, pool !== undefined);
+    } finally {
+      this.#underWay -= txs.length;
+    }
+  }
+
+  async #forward(txs: readonly PooledTransaction[], mayBeKnown: boolean): Promise<SubmitOutcome[]> {
+    const { source, clock, waitMs } = this.#options;
+    const endMs = clock.nowMs() + waitMs;
+    const outcomes: SubmitOutcome[] = [];
+    let heardBefore = mayBeKnown;
+    let why = "no leader is known";
+    while (outcomes.length < txs.length) {
+      const rest = txs.slice(outcomes.length);
+      if (source.pool !== undefined) {
+        // This process has taken the lead meanwhile.
+        outcomes.push(...(await source.pool.submit(rest)).map((o) => (heardBefore ? knownIsAccepted(o) : o)));
+        continue;
+      }
+      const address = this.#options.address || source.leader?.address || "";
+      if (address !== "") {
+        const call = firstOf(rest);
+        try {
+          outcomes.push(...(await this.#call(address, call)).map((o) => (heardBefore ? knownIsAccepted(o) : o)));
+          heardBefore = false;
+          continue;
+        } catch (error) {
+          if (!(error instanceof NotLeading)) heardBefore = true;
+          why = error instanceof Error ? error.message : String(error);
+        }
+      }
+      if (clock.nowMs() >= endMs) {
+        this.#options.log.warn("no leader takes transactions", { address, count: rest.length, reason: why });
+        outcomes.push(...rest.map(() => refusal("NO_LEADER", "")));
+      } else await clock.sleep(RETRY_MS);
+    }
+    return outcomes;
+  }
+
+  async #call(address: string, txs: readonly PooledTransaction[]): Promise<SubmitOutcome[]> {
+    const response = await fetch(address, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({
+        jsonrpc: "2.0",
+        id: 1,
+        method: "sheaf_submitRawTransactions",
+        params: [txs.map(({ tx }) => toHex(tx.raw))],
+      }),
+      signal: AbortSignal.timeout(CALL_TIMEOUT_MS),
+    });
+    const body = (await response.json()) as {
+      result?: readonly ForwardedOutcome[];
+      error?: { message?: string; data?: { reason?: string } };
+    };
+    if (body.error?.data?.reason === "NO_LEADER") throw new NotLeading(`${address} does not lead`);
+    const { result } = body;
+    if (!Array.isArray(result) || result.length !== txs.length)
+      throw new Error(`${address} answers ${body.error?.message ?? `status ${response.status}`}`);
+    return result.map((outcome: ForwardedOutcome) =>
+      outcome === null ? { accepted: true } : refusal(outcome.reason, outcome.message),
+    );
+  }
+
+  nextNonce(address: Uint8Array): Answer<bigint | undefined> {
+    return this.#options.source.pool?.nextNonce(address);
+  }
+
+  get(hash: Uint8Array): Answer<PooledTransaction | undefined> {
+    return this.#options.source.pool?.get(hash);
+  }
+
+  status(): ReturnType<PoolView["status"]> {
+    return this.#options.source.pool?.status() ?? { pending: 0, queued: 0 };
+  }
+
+  content(countMax: number, sender?: Uint8Array): ReturnType<PoolView["content"]> {
+    return this.#options.source.pool?.content(countMax, sender) ?? EMPTY;
+  }
+}
+
+/** It has heard the call and taken nothing. */
+class NotLeading extends Error {}
+
+function refusal(code: PoolRejection, message: string): SubmitOutcome {
+  return { accepted: false, code, message };
+}
+
+/** An earlier call, whose answer was lost, may have brought it there. */
+function knownIsAccepted(outcome: SubmitOutcome): SubmitOutcome {
+  return !outcome.accepted && outcome.code === "ALREADY_KNOWN" ? { accepted: true } : outcome;
+}
+
+/** As many of the first transactions as one call takes, at least one. */
+function firstOf(txs: readonly PooledTransaction[]): readonly PooledTransaction[] {
+  let count = 0;
+  let sizeBytes = 0;
+  for (const { tx } of txs) {
+    sizeBytes += tx.raw.length;
+    if (count > 0 && (count >= CALL_TXS_MAX || sizeBytes > CALL_SIZE_MAX_BYTES)) break;
+    count++;
+  }
+  return txs.slice(0, count);
+}
