@@ -16,12 +16,18 @@ const LEARNED_KEYS_MAX = 8;
 /** What is assumed of a function not seen yet. */
 const UNKNOWN_GAS = 60_000;
 const TRANSFER_GAS = 21_000;
-const MICROS_PER_GAS = 0.008;
+/** The gas of transfers and storage costs little time, that of computing much: from 0.0001 to 0.02 was measured. */
+const MICROS_PER_GAS = 0.0004;
 /** What no transaction escapes: reading it, its sender, its fees. */
 export const RUN_MICROS_PER_TX = 3;
+/** A function is timed by itself so many times. */
+const TIMED_MAX = 8;
 /** Weight of the newest observation. */
 const GAS_WEIGHT = 0.2;
 const TIME_WEIGHT = 0.3;
+/** Weight of a time far above the expected one: likely the machine did something else meanwhile. */
+const OUTLIER_WEIGHT = 0.1;
+const OUTLIER = 2;
 /** A measurement further off than this is taken for this much: the machine was busy with something else. */
 const RATIO_MAX = 4;
 /** Counts are halved when so many runs were seen. */
@@ -43,6 +49,8 @@ type LearnedKey = {
 type Template = {
   gas: number;
   microsPerGas: number;
+  /** How often it was timed by itself. */
+  timed: number;
   /** Runs seen, and those of them that stored anything. */
   seen: number;
   stored: number;
@@ -54,9 +62,6 @@ export type LearnedKeys = { readonly keys: number[]; readonly isWritten: boolean
 
 export class AccessPatterns {
   readonly #templates = new Map<number, Template>();
-  /** Plain transfers and creations. */
-  #transferMicrosPerGas = MICROS_PER_GAS;
-
   gasOf(hint: TxHint): number {
     const limit = hint.gasLimit ?? UNKNOWN_GAS;
     if (hint.template === 0) return Math.min(limit, hint.to === undefined ? UNKNOWN_GAS : TRANSFER_GAS);
@@ -69,7 +74,7 @@ export class AccessPatterns {
   }
 
   #microsPerGas(hint: TxHint): number {
-    return this.#templates.get(hint.template)?.microsPerGas ?? this.#transferMicrosPerGas;
+    return this.#templates.get(hint.template)?.microsPerGas ?? MICROS_PER_GAS;
   }
 
   /** Does it store anything? What only reads holds nobody up. */
@@ -153,6 +158,23 @@ export class AccessPatterns {
     }
   }
 
+  /** Is little known of how long it takes? Then it is worth a run by itself. */
+  isUntimed(hint: TxHint): boolean {
+    return hint.template !== 0 && (this.#templates.get(hint.template)?.timed ?? 0) < TIMED_MAX;
+  }
+
+  /** Learns how long one transaction took by itself. */
+  observeSingle(hint: TxHint, gasUsed: number, micros: number): void {
+    if (hint.template === 0 || gasUsed === 0) return;
+    const template = this.#template(hint.template);
+    const measured = Math.max(0, micros - RUN_MICROS_PER_TX) / gasUsed;
+    // The first says most, whatever was assumed; later ones are taken with care.
+    const isOutlier = measured > OUTLIER * template.microsPerGas;
+    const weight = template.timed === 0 ? 1 : isOutlier ? OUTLIER_WEIGHT : TIME_WEIGHT;
+    template.microsPerGas += (measured - template.microsPerGas) * weight;
+    template.timed++;
+  }
+
   /**
    * Learns how long transactions took together, in proportion to what was expected of each. `ratio`: the time over the
    * expected one, on an engine as fast as the serial one.
@@ -172,7 +194,6 @@ export class AccessPatterns {
       const factor = 1 + TIME_WEIGHT * (part / all) * (bounded - 1);
       const template = this.#templates.get(key);
       if (template !== undefined) template.microsPerGas *= factor;
-      else if (key === 0) this.#transferMicrosPerGas *= factor;
     }
   }
 
@@ -204,7 +225,7 @@ export class AccessPatterns {
     let template = this.#templates.get(print);
     if (template === undefined) {
       if (this.#templates.size >= TEMPLATES_MAX) this.#templates.clear();
-      template = { gas: UNKNOWN_GAS, microsPerGas: this.#transferMicrosPerGas, seen: 0, stored: 0, keys: [] };
+      template = { gas: UNKNOWN_GAS, microsPerGas: MICROS_PER_GAS, timed: 0, seen: 0, stored: 0, keys: [] };
       this.#templates.set(print, template);
     }
     return template;

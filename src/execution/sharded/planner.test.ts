@@ -100,7 +100,7 @@ test("an executor that becomes three times slower gets a third: imbalance falls 
     // The functions differ in time per gas, unknown to the planner, and so do the executors.
     const micros = factors.map((factor, executor) => {
       const own = calls.filter((_, i) => plan.owners[i] === executor);
-      const took = own.reduce((sum, call) => sum + 3 + 60_000 * 0.01 * call.template * factor, 0);
+      const took = own.reduce((sum, call) => sum + (13 + 60_000 * 0.0004 * call.template) * factor, 0);
       planner.observeTime(
         executor,
         own,

@@ -16,6 +16,8 @@ import type { TxHint } from "./hints.ts";
 const HOMES_MAX = 50_000;
 /** A key moves from its home when that would be done later than another executor by more than this share of the mean. */
 const IMBALANCE = 0.1;
+/** What an executor spends on a transaction beside running it. */
+const EXECUTOR_MICROS_PER_TX = 10;
 /** Time until another executor has a result. */
 const HOP_MICROS = 300;
 /** Weight of the newest measurement of an executor's speed. */
@@ -35,10 +37,18 @@ export type Plan = {
   /** Expected time of each executor's transactions on it, and until the last of all is done, waiting included. */
   readonly loads: readonly number[];
   readonly makespanMicros: number;
+  /** Transactions dealt out, and the time of those that are not. */
+  readonly dealt: number;
+  readonly inPlaceMicros: number;
   /** The transactions that one follows. */
   before(index: number): Int32Array;
   /** Somebody elsewhere waits for it, directly or not: 1. */
   readonly isUrgent: Uint8Array;
+};
+
+export type PlanOptions = {
+  readonly microsMin?: number;
+  readonly isOut?: (index: number) => boolean;
 };
 
 export class Planner {
@@ -48,14 +58,14 @@ export class Planner {
   readonly #slowness: number[] = [];
 
   /**
-   * Deals the transactions out over `executors`; those whose gas limit is unknown or above `gasLimitMax`, and those that
-   * `isOut` names, to nobody.
+   * Deals the transactions out over `executors`; to nobody those whose gas limit is unknown or above `gasLimitMax`,
+   * those that `isOut` says will be refused, and those expected to take less than `microsMin`.
    */
   plan(
     hints: readonly TxHint[],
     executors: number,
     gasLimitMax: number,
-    isOut: (index: number) => boolean = () => false,
+    { microsMin = 0, isOut }: PlanOptions = {},
   ): Plan {
     const { patterns } = this;
     const count = hints.length;
@@ -77,10 +87,12 @@ export class Planner {
     const learned: LearnedKeys = { keys: [], isWritten: [] };
     let keptEdges = 0;
     let total = 0;
+    let dealt = 0;
+    let inPlaceMicros = 0;
     for (let index = 0; index < count; index++) {
       firstEdges[index] = from.length;
       const hint = hints[index] as TxHint;
-      if (hint.gasLimit === undefined || hint.gasLimit > gasLimitMax || isOut(index)) continue;
+      if (hint.gasLimit === undefined || hint.gasLimit > gasLimitMax || isOut?.(index) === true) continue;
       const expected = patterns.gasOf(hint);
       const time = patterns.microsOf(hint, expected);
       gas[index] = expected;
@@ -88,6 +100,16 @@ export class Planner {
       learned.keys.length = 0;
       learned.isWritten.length = 0;
       patterns.addKeys(hint, learned);
+      if (time < microsMin) {
+        // It runs at the watermark; those who follow it wait until that has passed.
+        inPlaceMicros += time;
+        finish[index] = inPlaceMicros;
+        if (patterns.isWriter(hint)) for (const key of hint.keys) latest.set(key, index);
+        for (let i = 0; i < learned.keys.length; i++)
+          if (learned.isWritten[i] === true) latest.set(learned.keys[i] as number, index);
+        continue;
+      }
+      dealt++;
       const firstEdge = from.length;
       for (const key of hint.keys) addEdge(from, to, latest.get(key), index);
       for (const key of learned.keys) addEdge(from, to, latest.get(key), index);
@@ -106,7 +128,7 @@ export class Planner {
           start = Math.max(start, (finish[before] as number) + (isHere ? 0 : HOP_MICROS));
           if (isHere) bonus = tolerance;
         }
-        const end = start + time * (slowness[executor] as number) - bonus;
+        const end = start + (time + EXECUTOR_MICROS_PER_TX) * (slowness[executor] as number) - bonus;
         if (end >= best) continue;
         best = end;
         owner = executor;
@@ -121,7 +143,7 @@ export class Planner {
         }
         start = Math.max(start, (finish[before] as number) + HOP_MICROS);
       }
-      const here = time * (slowness[owner] as number);
+      const here = (time + EXECUTOR_MICROS_PER_TX) * (slowness[owner] as number);
       owners[index] = owner;
       loads[owner] = (loads[owner] as number) + here;
       // Who waits lets others go first: the time before its start is not lost.
@@ -147,7 +169,19 @@ export class Planner {
     const edges = Int32Array.from(from);
     const before = (index: number): Int32Array =>
       edges.subarray(firstEdges[index] as number, firstEdges[index + 1] as number);
-    return { owners, gas, micros, edges: from.length, keptEdges, loads, makespanMicros, before, isUrgent };
+    return {
+      owners,
+      gas,
+      micros,
+      edges: from.length,
+      keptEdges,
+      loads,
+      makespanMicros,
+      dealt,
+      inPlaceMicros,
+      before,
+      isUrgent,
+    };
   }
 
   /** Time an executor takes over that of the serial engine. */
@@ -155,28 +189,18 @@ export class Planner {
     return this.#slowness[executor] ?? 1;
   }
 
-  /**
-   * Learns how long an executor, or the serial engine in place, took for transactions that used so much gas.
-   * `executor` undefined: in place.
-   */
-  observeTime(
-    executor: number | undefined,
-    hints: readonly TxHint[],
-    gasUsed: readonly number[],
-    micros: number,
-  ): void {
+  /** Learns how long an executor took for transactions that used so much gas. */
+  observeTime(executor: number, hints: readonly TxHint[], gasUsed: readonly number[], micros: number): void {
     let expected = 0;
-    for (const [i, hint] of hints.entries()) expected += this.patterns.microsOf(hint, gasUsed[i] as number);
+    for (const [i, hint] of hints.entries())
+      expected += this.patterns.microsOf(hint, gasUsed[i] as number) + EXECUTOR_MICROS_PER_TX;
     if (expected === 0 || micros <= 0) return;
-    let ratio = micros / expected;
-    if (executor !== undefined) {
-      const before = this.slowness(executor);
-      const after = before * (ratio / before) ** SLOWNESS_WEIGHT;
-      while (this.#slowness.length <= executor) this.#slowness.push(1);
-      this.#slowness[executor] = Math.min(SLOWNESS_MAX, Math.max(1 / SLOWNESS_MAX, after));
-      ratio /= before;
-    }
-    this.patterns.observeTime(hints, gasUsed, ratio);
+    const before = this.slowness(executor);
+    const ratio = micros / expected;
+    while (this.#slowness.length <= executor) this.#slowness.push(1);
+    const after = before * (ratio / before) ** SLOWNESS_WEIGHT;
+    this.#slowness[executor] = Math.min(SLOWNESS_MAX, Math.max(1 / SLOWNESS_MAX, after));
+    this.patterns.observeTime(hints, gasUsed, ratio / before);
   }
 }
 

@@ -5,11 +5,23 @@
  * @see docs/decisions/0014-sharded-execution.md
  */
 import { performance } from "node:perf_hooks";
+import { toHexKey } from "../../base/bytes.ts";
 import type { Log } from "../../base/log.ts";
 import type { OpenLink } from "../../link/link.ts";
-import { emptyWrites, mergeWrites } from "../../protocol/state-writes.ts";
-import type { BatchResults, BlockEnv, CallInput, CallResult, Engine, StateReader, TxInput } from "../execution.ts";
+import { emptyWrites, mergeWrites, type StateWrites } from "../../protocol/state-writes.ts";
+import type {
+  BatchResults,
+  BlockEnv,
+  CallInput,
+  CallResult,
+  Engine,
+  StateReader,
+  TxInput,
+  TxResult,
+} from "../execution.ts";
+import { OverlayReader } from "../overlay.ts";
 import type { WasmEngine } from "../wasm/wasm.ts";
+import { DealDecision, type Expectation } from "./deal-decision.ts";
 import { type EpochOutcome, EpochRun, entriesOf } from "./epoch-run.ts";
 import { ExecutorSeat } from "./executor-seat.ts";
 import { hintOf, type TxHint } from "./hints.ts";
@@ -17,19 +29,11 @@ import type { FromExecutor } from "./messages.ts";
 import type { ShardedMetrics } from "./metrics.ts";
 import { type Plan, Planner } from "./planner.ts";
 import { ShardSeat } from "./shard-seat.ts";
-import type { StageClock } from "./stage-clock.ts";
+import { StageClock } from "./stage-clock.ts";
 
-/** What dealing out costs per transaction (codec, validation, waiting, running again) until it was measured. */
-const DEAL_MICROS_PER_TX = 14;
-/** Running costs nobody escapes, per transaction. */
-const RUN_MICROS_PER_TX = 3;
-/** Weights of the newest measurement. */
-const SPEED_WEIGHT = 0.2;
-const DEAL_WEIGHT = 0.5;
-/** Every so many batches one runs in place, to measure; half way between, dealing out gets another chance. */
-const MEASURE_EVERY = 64;
-/** Batches below tell nothing about speed. */
-const MEASURED_GAS_MIN = 100_000;
+/** Functions timed in one batch, and how often each. */
+const TIMED_TXS_MAX = 16;
+const TIMED_EACH_MAX = 3;
 /** Effects of batches run in place that executors have not been told yet; beyond, they are told to forget. */
 const UNTOLD_ACCOUNTS_MAX = 20_000;
 /** An executor that holds the watermark up for longer is passed over; the longest transaction takes a tenth of it. */
@@ -64,11 +68,11 @@ export class ShardedEngine implements Engine {
   #run: EpochRun | undefined;
   #epochs = 0;
   #batches = 0;
-  /** Measured in place; undefined until then. */
-  #microsPerGas: number | undefined;
-  #dealMicrosPerTx = DEAL_MICROS_PER_TX;
-  #considered = 0;
-  #untold = emptyWrites();
+  readonly #decision = new DealDecision();
+  readonly #clock: StageClock;
+  /** Effects of batches run in place since the executors were told last, and how many accounts they touch. */
+  #untold: StateWrites[] = [];
+  #untoldAccounts = 0;
   #mustForget = false;
   #countedTraffic = { messagesOut: 0, messagesIn: 0, bytesOut: 0, bytesIn: 0 };
   /** Of the last epoch dealt out, for benches and tests. */
@@ -78,6 +82,7 @@ export class ShardedEngine implements Engine {
     this.name = engine.name;
     this.#engine = engine;
     this.#options = options;
+    this.#clock = options.clock ?? new StageClock(() => performance.now() * 1_000);
     this.#seats = options.links.map((open, index) => this.#newSeat(index, open));
     this.#shardSeats = (typeof options.shards === "number" ? [] : options.shards).map(
       (open, index) =>
@@ -162,13 +167,22 @@ export class ShardedEngine implements Engine {
     gasAvailable: number,
   ): Promise<BatchResults> {
     if (this.#run === undefined) this.#sweep();
-    if (this.#run !== undefined || txs.length < 2 || this.#seats.length === 0)
+    const always = this.#options.always === true;
+    const isPlain = this.#run !== undefined || txs.length < 2 || this.#seats.length === 0;
+    if (isPlain || (!always && !this.#decision.shouldPlan()))
       return this.#runInPlace(env, txs, state, gasAvailable, undefined);
-    this.#options.clock?.enter("plan");
+    this.#clock.enter("plan");
     const hints = txs.map(hintOf);
-    const plan = this.#planner.plan(hints, this.#seats.length, gasAvailable);
-    if (!this.#isWorthIt(plan)) return this.#runInPlace(env, txs, state, gasAvailable, hints);
-    return this.#dealOut(env, txs, hints, plan, state, gasAvailable);
+    const plan = this.#planner.plan(hints, this.#seats.length, gasAvailable, {
+      microsMin: always ? 0 : this.#decision.dealMicrosMin,
+      isOut: nonceWatch(hints, txs, state),
+    });
+    const untimed = hints.reduce((sum, hint) => sum + (this.#planner.patterns.isUntimed(hint) ? 1 : 0), 0);
+    const expected = expectationOf(plan, untimed);
+    if (always || this.#decision.isWorthIt(expected))
+      return this.#dealOut(env, txs, hints, plan, expected, state, gasAvailable);
+    this.#clock.enter("idle");
+    return this.#runInPlace(env, txs, state, gasAvailable, { hints, expected });
   }
 
   call(env: BlockEnv, call: CallInput, state: StateReader): Promise<CallResult> {
@@ -184,46 +198,74 @@ export class ShardedEngine implements Engine {
     this.#run?.received(seat, message);
   }
 
-  /** The serial time against that of the most loaded executor with what dealing out cost lately. */
-  #isWorthIt(plan: Plan): boolean {
-    if (this.#options.always === true) return true;
-    const phase = ++this.#considered % MEASURE_EVERY;
-    if (this.#microsPerGas === undefined || phase === 0) return false;
-    const { serial, longest } = expectedMicros(plan, this.#microsPerGas);
-    const perTx = phase === MEASURE_EVERY / 2 ? DEAL_MICROS_PER_TX : this.#dealMicrosPerTx;
-    return longest + perTx * plan.owners.length < serial;
-  }
-
   #runInPlace(
     env: BlockEnv,
     txs: readonly TxInput[],
     state: StateReader,
     gasAvailable: number,
-    hints: readonly TxHint[] | undefined,
+    planned: { readonly hints: readonly TxHint[]; readonly expected: Expectation } | undefined,
   ): BatchResults {
     const startMs = performance.now();
-    const results = this.#engine.execute(env, txs, state, gasAvailable, { bloom: true });
-    let gas = 0;
-    for (const [i, result] of results.entries()) {
-      if (!result.included) continue;
-      gas += result.gasUsed;
-      const hint = hints?.[i];
-      if (hint !== undefined) this.#planner.patterns.observe(hint, result.gasUsed, undefined);
-    }
-    const micros = (performance.now() - startMs) * 1_000 - txs.length * RUN_MICROS_PER_TX;
-    if (gas >= MEASURED_GAS_MIN && micros > 0) {
-      this.#microsPerGas ??= micros / gas;
-      this.#microsPerGas += (micros / gas - this.#microsPerGas) * SPEED_WEIGHT;
-    }
+    const hints = planned?.hints;
+    const results =
+      hints === undefined
+        ? this.#engine.execute(env, txs, state, gasAvailable, { bloom: true })
+        : this.#runTimed(env, txs, state, gasAvailable, hints);
+    this.#decision.ranInPlace(txs.length, (performance.now() - startMs) * 1_000, planned?.expected);
+    if (hints !== undefined)
+      for (const [i, result] of results.entries())
+        if (result.included) this.#planner.patterns.observe(hints[i] as TxHint, result.gasUsed, undefined);
     if (results.writes !== undefined && !this.#mustForget) {
-      mergeWrites(this.#untold, results.writes);
-      if (this.#untold.accounts.size > UNTOLD_ACCOUNTS_MAX) {
+      this.#untold.push(results.writes);
+      this.#untoldAccounts += results.writes.accounts.size;
+      if (this.#untoldAccounts > UNTOLD_ACCOUNTS_MAX) {
         this.#mustForget = true;
-        this.#untold = emptyWrites();
+        this.#untold = [];
       }
     }
     this.#options.metrics?.epochs.inc(1, { path: "in place" });
     return results;
+  }
+
+  /** Runs in place; a few transactions of functions of which little is known run by themselves, to time them. */
+  #runTimed(
+    env: BlockEnv,
+    txs: readonly TxInput[],
+    state: StateReader,
+    gasAvailable: number,
+    hints: readonly TxHint[],
+  ): BatchResults {
+    const { patterns } = this.#planner;
+    const results: TxResult[] = [];
+    const writes = emptyWrites();
+    let gasLeft = gasAvailable;
+    const run = (to: number): number => {
+      if (to === results.length) return 0;
+      const reader = results.length === 0 ? state : new OverlayReader(state, [writes]);
+      const startMs = performance.now();
+      const part = this.#engine.execute(env, txs.slice(results.length, to), reader, gasLeft, { bloom: true });
+      const micros = (performance.now() - startMs) * 1_000;
+      if (part.writes !== undefined) mergeWrites(writes, part.writes);
+      for (const result of part) {
+        if (result.included) gasLeft = Math.max(0, gasLeft - result.gasUsed);
+        results.push(result);
+      }
+      return micros;
+    };
+    const timed = new Map<number, number>();
+    for (let index = 0; index < txs.length && timed.size < TIMED_TXS_MAX; index++) {
+      const hint = hints[index] as TxHint;
+      const times = timed.get(hint.template) ?? 0;
+      if (times >= TIMED_EACH_MAX || !patterns.isUntimed(hint)) continue;
+      timed.set(hint.template, times + 1);
+      run(index);
+      const micros = run(index + 1);
+      const result = results[index];
+      // The first call of a batch pays for what the others find in the caches.
+      if (index > 0 && result?.included === true) patterns.observeSingle(hint, result.gasUsed, micros);
+    }
+    run(txs.length);
+    return Object.assign(results, { writes });
   }
 
   async #dealOut(
@@ -231,6 +273,7 @@ export class ShardedEngine implements Engine {
     txs: readonly TxInput[],
     hints: readonly TxHint[],
     plan: Plan,
+    expected: Expectation,
     state: StateReader,
     gasAvailable: number,
   ): Promise<BatchResults> {
@@ -253,15 +296,20 @@ export class ShardedEngine implements Engine {
       seats: [...this.#seats],
       areReading: this.#options.areReading === true,
       nextBatch: () => ++this.#batches,
-      clock: this.#options.clock,
+      clock: this.#clock,
     });
     this.#run = run;
+    if (this.#options.clock === undefined) this.#clock.take();
     try {
       const { results, writes, ...outcome } = await run.run();
       this.lastOutcome = outcome;
-      const { longest } = expectedMicros(plan, this.#microsPerGas ?? 0);
-      const beyond = Math.max(0, (performance.now() - startMs) * 1_000 - longest) / txs.length;
-      this.#dealMicrosPerTx += (beyond - this.#dealMicrosPerTx) * DEAL_WEIGHT;
+      const micros = (performance.now() - startMs) * 1_000;
+      let overhead: number | undefined;
+      if (this.#options.clock === undefined) {
+        const { deal, answer, take, validate, settle } = this.#clock.take();
+        overhead = deal + answer + take + validate + settle;
+      }
+      this.#decision.dealtOut(expected, micros, overhead);
       this.#measure(outcome, txs.length);
       return Object.assign(results, { writes });
     } finally {
@@ -270,11 +318,14 @@ export class ShardedEngine implements Engine {
   }
 
   #tellUntold(): void {
-    if (!this.#mustForget && this.#untold.accounts.size === 0) return;
-    const entries = entriesOf(this.#untold);
+    if (!this.#mustForget && this.#untold.length === 0) return;
+    const writes = emptyWrites();
+    for (const part of this.#untold) mergeWrites(writes, part);
+    const entries = entriesOf(writes);
     for (const seat of this.#seats)
       if (seat.isLive) seat.send(this.#mustForget ? { kind: "forget" } : { kind: "update", entries });
-    this.#untold = emptyWrites();
+    this.#untold = [];
+    this.#untoldAccounts = 0;
     this.#mustForget = false;
   }
 
@@ -306,9 +357,32 @@ export class ShardedEngine implements Engine {
   }
 }
 
-/** Time of the plan's transactions one after the other, and of those of the most loaded executor. */
-function expectedMicros({ loads, owners }: Plan, microsPerGas: number): { serial: number; longest: number } {
-  const gas = loads.reduce((sum, load) => sum + load, 0);
-  const serial = gas * microsPerGas + owners.length * RUN_MICROS_PER_TX;
-  return { serial, longest: gas === 0 ? serial : (serial * Math.max(...loads)) / gas };
+function expectationOf({ micros, makespanMicros, dealt, inPlaceMicros }: Plan, untimed: number): Expectation {
+  let serialMicros = 0;
+  for (const time of micros) serialMicros += time;
+  return {
+    serialMicros,
+    executorMicros: makespanMicros,
+    inPlaceMicros,
+    inPlace: micros.length - dealt,
+    dealt,
+    untimed,
+  };
+}
+
+/**
+ * Follows each sender's nonce through a batch: says of each transaction, asked in order, whether it will be refused for
+ * its nonce. Running it on the nonce it wants would spoil what others find.
+ */
+function nonceWatch(hints: readonly TxHint[], txs: readonly TxInput[], state: StateReader): (index: number) => boolean {
+  const next = new Map<string, number>();
+  return (index) => {
+    const { nonce } = hints[index] as TxHint;
+    if (nonce === undefined) return false;
+    const { sender } = txs[index] as TxInput;
+    const key = toHexKey(sender);
+    const expected = next.get(key) ?? Number(state.account(sender)?.nonce ?? 0n);
+    next.set(key, nonce === expected ? nonce + 1 : expected);
+    return nonce !== expected;
+  };
 }

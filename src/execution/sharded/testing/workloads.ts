@@ -159,6 +159,8 @@ export class Workload {
   readonly #senders: Sender[];
   readonly #random: Random;
   readonly #profile: Profile;
+  /** Work of each transaction of U1: kilobytes hashed. */
+  heavyRounds = 400;
   #next = 0;
 
   constructor(profile: Profile, random: Random, senders = 64) {
@@ -231,7 +233,7 @@ export class Workload {
       case "U1":
         break;
     }
-    return this.#heavy(400);
+    return this.#heavy(this.heavyRounds);
   }
 
   #hostile(): TxInput {
