@@ -11,6 +11,7 @@ import type { CommandContext } from "./context.ts";
 import { addDevnetCommand } from "./devnet.ts";
 import { addInitCommand } from "./init.ts";
 import { addPkiCommand } from "./pki.ts";
+import { addReceiptCommand } from "./receipt.ts";
 import { addRunCommand } from "./run.ts";
 import { addSnapshotCommand } from "./snapshot.ts";
 import { addStatusCommand } from "./status.ts";
@@ -34,6 +35,7 @@ export async function runCommandLine(args: readonly string[], context: CommandCo
   addVerifyCommand(program, context);
   addSnapshotCommand(program, context);
   addChaosCommand(program, context);
+  addReceiptCommand(program, context);
   addConfigCommand(program, context);
   try {
     refuseUnknownVariables(context.env);

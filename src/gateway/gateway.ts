@@ -12,7 +12,7 @@ import type { ChainView, PoolView } from "../rpc/chain-view.ts";
 import type { RpcConfig } from "../rpc/config.ts";
 import type { Method } from "../rpc/method.ts";
 import { RpcServer } from "../rpc/server.ts";
-import type { BaseFeeRule, IngestOutcome, RollupView, Standing } from "../rpc/services.ts";
+import type { BaseFeeRule, IngestOutcome, OrderView, RollupView, Standing } from "../rpc/services.ts";
 import type { GatewayApi } from "./api.ts";
 import type { GatewayConfig } from "./config.ts";
 import { ConfirmationDelay } from "./confirmation-delay.ts";
@@ -35,6 +35,7 @@ export type GatewayOptions = {
 export type GatewayDeps = {
   readonly chain: ChainView;
   readonly pool: PoolView;
+  readonly order?: OrderView | undefined;
   readonly rollup?: RollupView | undefined;
   readonly standing?: (() => Standing) | undefined;
   readonly methods?: readonly Method[] | undefined;

@@ -1,5 +1,5 @@
 /** How many lanes there are, their order, and the limits of their pools. */
-import { bool, type ConfigOf, defineConfig, int, oneOf } from "../base/config.ts";
+import { bool, type ConfigOf, defineConfig, int, oneOf, text } from "../base/config.ts";
 import { ORDERINGS } from "../protocol/ordering.ts";
 import { LANES_MAX } from "./lane-of.ts";
 
@@ -19,6 +19,11 @@ export const laneConfig = defineConfig("lane", {
     min: 0,
     max: 16_777_216,
     help: "Accepted transactions whose order receipt a lane can still give; 0 gives none.",
+  }),
+  orderReceiptKey: text("SHEAF_ORDER_RECEIPT_KEY", {
+    default: "",
+    secret: true,
+    help: "Private key (32 bytes, hex) that signs order receipts; when empty, one is made and kept with the node's data.",
   }),
   poolTxsMax: int("SHEAF_POOL_TXS_MAX", {
     default: 65_536,

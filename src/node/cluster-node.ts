@@ -27,9 +27,12 @@ import { l1Config } from "../l1/config.ts";
 import { connectL1 } from "../l1/connect-l1.ts";
 import { findGenesis } from "../l1/genesis-source.ts";
 import { readInbox } from "../l1/inbox.ts";
+import { laneConfig } from "../lane/config.ts";
+import { OrderReceipts, orderReceiptKey } from "../lane/order-receipts.ts";
 import type { SealedBlocks } from "../publisher/api.ts";
 import type { Publisher } from "../publisher/publisher.ts";
 import { rpcConfig } from "../rpc/config.ts";
+import { RpcError } from "../rpc/errors.ts";
 import { RpcServer } from "../rpc/server.ts";
 import type { SealPosition } from "../sealer/sealer.ts";
 import type { ShadowReport } from "../shadow/api.ts";
@@ -302,6 +305,7 @@ export class ClusterNode implements Service {
         log: log.child({ role: "snapshotter" }),
         metrics: snapshotMetrics(metrics),
       });
+    const laneSettings = readConfig(laneConfig, env);
     const pool = new LeaderPool({
       source: {
         get pool() {
@@ -327,6 +331,16 @@ export class ClusterNode implements Service {
           reason: sequencer.notReady(),
           leader: sequencer.leader,
           behind: sequencer.behind,
+        }),
+        order: new OrderReceipts({
+          chainId: genesis.chainId,
+          lanes: laneSettings.lanes,
+          ordering: laneSettings.ordering,
+          privateKey: orderReceiptKey(laneSettings, join(dataDir, SEQUENCER)),
+          arrivalOf: async (hash) => {
+            if (sequencer.leads) return sequencer.lanes.arrivalOf(hash);
+            throw new RpcError("METHOD_NOT_SUPPORTED", "this node does not lead; sheaf_leader says who does");
+          },
         }),
         baseFeeRule: genesis,
         rollup: rollupView(derived.verifier),

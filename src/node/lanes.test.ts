@@ -3,7 +3,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { toHexKey } from "../base/bytes.ts";
 import { laneOf } from "../lane/lane-of.ts";
+import { OrderReceipts } from "../lane/order-receipts.ts";
+import { receiptSigner } from "../protocol/order-receipt.ts";
+import { isEarlier } from "../protocol/ordering.ts";
 import type { PooledTransaction } from "../rpc/chain-view.ts";
+import type { Sequencer } from "./sequencer.ts";
 import { LaneWorld, running, transfer, until } from "./testing/lane-world.ts";
 
 const accepted = async (
@@ -125,6 +129,39 @@ test("an L1 reorg returns transactions to their lanes", async () => {
   w.loseDatabase();
   await w.open(2);
   assert.deepEqual(w.hashes(), before, "the rewind is replayed too, under another number of lanes");
+  await w.close();
+});
+
+test("an accepted transaction has a receipt, also after a restart, and the order keeps what receipts say", async () => {
+  const w = new LaneWorld();
+  const privateKey = new Uint8Array(32).fill(9);
+  const open = async (): Promise<{ s: Sequencer; receipts: OrderReceipts }> => {
+    const s = await w.open(4, { SHEAF_ORDERING: "first-come" });
+    const arrivalOf = s.lanes.arrivalOf.bind(s.lanes);
+    return {
+      s,
+      receipts: new OrderReceipts({ chainId: 901, lanes: 4, ordering: "first-come", privateKey, arrivalOf }),
+    };
+  };
+  const first = await open();
+  const items = Array.from({ length: 12 }, (_, i) => transfer(i, 0));
+  await accepted(first.s, items);
+  const before = await Promise.all(items.map(({ tx }) => first.receipts.receipt(tx.hash)));
+  for (const [i, receipt] of before.entries()) {
+    assert.ok(receipt !== undefined);
+    assert.equal(toHexKey(receiptSigner(receipt) ?? new Uint8Array(0)), toHexKey(first.receipts.signer));
+    assert.equal(toHexKey(receipt.hash), toHexKey((items[i] as PooledTransaction).tx.hash));
+  }
+  await running(first.s, () => until("sealed", () => isSealed(w, items)));
+  const again = await open();
+  assert.deepEqual(await Promise.all(items.map(({ tx }) => again.receipts.receipt(tx.hash))), before);
+  assert.equal(await again.receipts.receipt(new Uint8Array(32)), undefined);
+  const sealedOrder = w
+    .sequenced()
+    .map(({ hash }) => before.find((receipt) => toHexKey(receipt?.hash ?? new Uint8Array(0)) === hash));
+  for (const [i, receipt] of sealedOrder.entries())
+    for (const later of sealedOrder.slice(i + 1))
+      assert.ok(receipt !== undefined && later !== undefined && isEarlier(receipt.arrival, later.arrival));
   await w.close();
 });
 

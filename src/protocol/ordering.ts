@@ -42,7 +42,7 @@ export interface OrderingPolicy {
 }
 
 /** By time, then by lane, then as the lane accepted them. */
-function isEarlier(a: Arrival, b: Arrival): boolean {
+export function isEarlier(a: Arrival, b: Arrival): boolean {
   if (a.acceptedMs !== b.acceptedMs) return a.acceptedMs < b.acceptedMs;
   return a.lane === b.lane ? a.sequence < b.sequence : a.lane < b.lane;
 }

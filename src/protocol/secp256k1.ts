@@ -43,6 +43,11 @@ export function signDigest(
   return { yParity: recid, r: bytesToBigInt(signature.subarray(0, 32)), s: bytesToBigInt(signature.subarray(32)) };
 }
 
+/** Whether 32 bytes are a private key. */
+export function isPrivateKey(bytes: Uint8Array): boolean {
+  return secp256k1.privateKeyVerify(bytes);
+}
+
 /** Address of a 32-byte private key. */
 export function addressOfPrivateKey(privateKey: Uint8Array): Uint8Array {
   return keccak256(secp256k1.publicKeyCreate(privateKey, false).subarray(1)).slice(12);

@@ -7,6 +7,7 @@ import { LEADER_METHODS } from "./leader-methods.ts";
 import { LOG_METHODS } from "./log-methods.ts";
 import type { Method } from "./method.ts";
 import { NODE_METHODS } from "./node-methods.ts";
+import { ORDER_METHODS } from "./order-methods.ts";
 import { POOL_METHODS } from "./pool-methods.ts";
 import { RAW_METHODS } from "./raw-methods.ts";
 import { ROLLUP_METHODS } from "./rollup-methods.ts";
@@ -21,6 +22,7 @@ export const METHODS: readonly Method[] = [
   ...FEE_METHODS,
   ...LOG_METHODS,
   ...POOL_METHODS,
+  ...ORDER_METHODS,
   ...ROLLUP_METHODS,
   ...RAW_METHODS,
   ...ACCESS_LIST_METHODS,

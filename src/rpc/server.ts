@@ -27,7 +27,7 @@ import type { Method } from "./method.ts";
 import { METHODS } from "./method-table.ts";
 import { type RpcMetrics, rpcMetrics } from "./metrics.ts";
 import { PendingIndex } from "./pending-index.ts";
-import type { BaseFeeRule, Ingest, RollupView, Services } from "./services.ts";
+import type { BaseFeeRule, Ingest, OrderView, RollupView, Services } from "./services.ts";
 import { Subscriptions } from "./subscriptions.ts";
 import { Tracing } from "./tracing.ts";
 
@@ -40,6 +40,7 @@ const SOCKET_SHARE_MIN_BYTES = 65_536;
 export type RpcServerDeps = {
   readonly chain: ChainView;
   readonly pool?: PoolView | undefined;
+  readonly order?: OrderView | undefined;
   readonly ingest?: Ingest | undefined;
   readonly rollup?: RollupView | undefined;
   readonly standing?: Services["standing"];
@@ -119,6 +120,7 @@ export class RpcServer implements Service {
     this.#services = {
       chain: deps.chain,
       pool: deps.pool,
+      order: deps.order,
       ingest: deps.ingest,
       rollup: deps.rollup,
       standing: deps.standing,

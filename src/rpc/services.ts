@@ -5,6 +5,8 @@
 import type { Clock } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
 import type { Genesis } from "../protocol/genesis.ts";
+import type { OrderReceipt } from "../protocol/order-receipt.ts";
+import type { OrderingName } from "../protocol/ordering.ts";
 import type { BlockCache } from "./block-cache.ts";
 import type { ChainView, PoolRejection, PoolView } from "./chain-view.ts";
 import type { RpcConfig } from "./config.ts";
@@ -74,9 +76,20 @@ export type Standing = {
   readonly behind: number;
 };
 
+/** The order of transactions as its users see it; a node that orders nothing has none. */
+export interface OrderView {
+  readonly ordering: OrderingName;
+  readonly lanes: number;
+  /** Who signs the receipts. */
+  readonly signer: Uint8Array;
+  /** Undefined for a transaction that is not known, or not any more. */
+  receipt(hash: Uint8Array): Promise<OrderReceipt | undefined>;
+}
+
 export type Services = {
   readonly chain: ChainView;
   readonly pool: PoolView | undefined;
+  readonly order: OrderView | undefined;
   readonly ingest: Ingest | undefined;
   readonly rollup: RollupView | undefined;
   /** Absent on a node without a sequencer. */
