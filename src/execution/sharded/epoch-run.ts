@@ -142,7 +142,10 @@ export class EpochRun {
     this.#pending = new Int16Array(count);
     this.#isDealt = new Uint8Array(count);
     this.#retries = new Uint8Array(count);
-    for (const [index, owner] of this.#plan.owners.entries()) if (owner >= 0) this.#enqueue(owner, index);
+    // Those that somebody elsewhere waits for go first.
+    for (const urgent of [1, 0])
+      for (const [index, owner] of this.#plan.owners.entries())
+        if (owner >= 0 && this.#plan.isUrgent[index] === urgent) this.#enqueue(owner, index);
     let resolve: () => void = () => undefined;
     let reject: (error: unknown) => void = () => undefined;
     const promise = new Promise<void>((yes, no) => {

@@ -49,10 +49,10 @@ export function mixFingerprints(a: number, b: number): number {
   return (h ^ (h >>> 16)) >>> 0 || 1;
 }
 
-/** Fingerprint of up to the last 16 bytes of a word or address. */
+/** Fingerprint of up to the last 20 bytes: the same for an address and the word that names it. */
 export function fingerprint(bytes: Uint8Array, from = 0, to: number = bytes.length): number {
   let h = 0x811c9dc5;
-  for (let i = Math.max(from, to - 16); i < to; i++) h = Math.imul(h ^ (bytes[i] as number), 0x01000193);
+  for (let i = Math.max(from, to - 20); i < to; i++) h = Math.imul(h ^ (bytes[i] as number), 0x01000193);
   return (h ^ (h >>> 15)) >>> 0 || 1;
 }
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Random } from "../wasm/testing/random-program.ts";
 import { WasmEngine } from "../wasm/wasm.ts";
-import { hintOf, type TxHint } from "./hints.ts";
+import { fingerprint, hintOf, type TxHint } from "./hints.ts";
 import { Planner } from "./planner.ts";
 import { type Profile, Workload } from "./testing/workloads.ts";
 
@@ -113,4 +113,10 @@ test("an executor that becomes three times slower gets a third: imbalance falls 
   }
   assert.ok((imbalances[3] as number) > 0.5, `the step is felt: ${imbalances.join(" ")}`);
   for (const imbalance of imbalances.slice(8)) assert.ok(imbalance < 0.2, imbalances.join(" "));
+});
+
+test("contracts that differ in any byte of the address are told apart, and a word names its address", () => {
+  const address = (first: number): Uint8Array => Uint8Array.of(first, ...new Uint8Array(18), 1);
+  assert.notEqual(fingerprint(address(1)), fingerprint(address(2)));
+  assert.equal(fingerprint(Uint8Array.of(...new Uint8Array(12), ...address(1))), fingerprint(address(1)));
 });
