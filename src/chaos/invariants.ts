@@ -23,7 +23,7 @@ import { isLeaseRecord } from "../log/lease.ts";
 import { recordsBehind } from "../log/record-reader.ts";
 import { openClusterLogs } from "../node/cluster-logs.ts";
 import { VerifierNode } from "../node/verifier-node.ts";
-import { decodeOrderRecord } from "../protocol/cut.ts";
+import { decodeOrderRecord, type OrderRecord } from "../protocol/cut.ts";
 import { depositOfLog, l1AttributesSourceHash } from "../protocol/deposit.ts";
 import { decodeSegmentPosted, SEGMENT_POSTED_TOPIC, type SegmentPosted } from "../protocol/inbox-events.ts";
 import { BASE_FEE_VAULT, L1_FEE_VAULT, L2_TO_L1_MESSAGE_PASSER, SEQUENCER_FEE_VAULT } from "../protocol/predeploys.ts";
@@ -244,39 +244,53 @@ async function checkLogs({ network, derived, clock }: Derived): Promise<Finding>
       },
       close,
     );
-    let term = 0;
-    let head: number | undefined;
-    let open: number | undefined;
-    const terms = new Set<number>();
-    for await (const record of recordsBehind(order, { seq: order.oldestSeq - 1 })) {
-      if (record.term < term) return broken(`record ${record.seq} is of term ${record.term}, after term ${term}`);
-      term = record.term;
-      terms.add(term);
-      if (isLeaseRecord(record.payload)) continue;
-      const order_ = decodeOrderRecord(record.payload);
-      if (order_.kind === "rewind") {
-        head = order_.toBlock;
-        open = undefined;
-        continue;
-      }
-      if (order_.open !== undefined) {
-        const { number } = order_.open;
-        if (open !== undefined || (head !== undefined && number !== head + 1))
-          return broken(`record ${record.seq} opens block ${number} when ${open ?? head} is the newest`);
-        open = number;
-      } else if (open !== undefined && order_.blockNumber !== open)
-        return broken(`record ${record.seq} extends block ${order_.blockNumber} when ${open} is open`);
-      if (order_.close) {
-        head = order_.blockNumber;
-        open = undefined;
-      }
-    }
-    return held(`${terms.size} leaderships, terms ${[...terms][0] ?? 0} to ${term}, one block a height`);
+    const records: LogEntry[] = [];
+    for await (const { seq, term, payload } of recordsBehind(order, { seq: order.oldestSeq - 1 }))
+      records.push({ seq, term, order: isLeaseRecord(payload) ? undefined : decodeOrderRecord(payload) });
+    return orderFinding(records);
   } catch (error) {
     return broken(`the order log cannot be read: ${error instanceof Error ? error.message : String(error)}`);
   } finally {
     await close.close();
   }
+}
+
+export type LogEntry = {
+  readonly seq: number;
+  readonly term: number;
+  /** Undefined: of the log's own, claims and renewals. */
+  readonly order: OrderRecord | undefined;
+};
+
+/** B, of the records of an order log: terms never fall, and each block is opened once, behind the one before. */
+export function orderFinding(records: readonly LogEntry[]): Finding {
+  let term = 0;
+  let head: number | undefined;
+  let open: number | undefined;
+  const terms = new Set<number>();
+  for (const { seq, term: own, order } of records) {
+    if (own < term) return broken(`record ${seq} is of term ${own}, after term ${term}`);
+    term = own;
+    terms.add(term);
+    if (order === undefined) continue;
+    if (order.kind === "rewind") {
+      head = order.toBlock;
+      open = undefined;
+      continue;
+    }
+    if (order.open !== undefined) {
+      const { number } = order.open;
+      if (open !== undefined || (head !== undefined && number !== head + 1))
+        return broken(`record ${seq} opens block ${number} when ${open ?? head} is the newest`);
+      open = number;
+    } else if (open !== undefined && order.blockNumber !== open)
+      return broken(`record ${seq} extends block ${order.blockNumber} when ${open} is open`);
+    if (order.close) {
+      head = order.blockNumber;
+      open = undefined;
+    }
+  }
+  return held(`${terms.size} leaderships, terms ${[...terms][0] ?? 0} to ${term}, one block a height`);
 }
 
 async function logsOf(l1: RpcL1, address: Uint8Array, toBlock: number): Promise<readonly L1Log[]> {
@@ -300,19 +314,24 @@ async function segmentsOf({ network, l1, derived }: Derived): Promise<{ block: n
     .sort((a, b) => a.posted.index - b.posted.index);
 }
 
-/** G: indexes and block ranges of all segments that L1 holds. */
 async function checkSegments(c: Derived): Promise<Finding> {
-  const segments = await segmentsOf(c);
   const inbox = await readInbox(c.l1, fromHex(c.network.cluster.contracts.inbox), "latest");
+  if (inbox.endIndex !== inbox.nextIndex) return broken(`the inbox has a gap at ${inbox.nextIndex}`);
+  return segmentFinding((await segmentsOf(c)).map(({ posted }) => posted));
+}
+
+/** G, of the segments that L1 holds, by index: no gap and nothing twice, in indexes and in blocks. */
+export function segmentFinding(
+  segments: readonly Pick<SegmentPosted, "index" | "firstBlock" | "lastBlock" | "kind">[],
+): Finding {
   let next = 1;
-  for (const [i, { posted }] of segments.entries()) {
+  for (const [i, posted] of segments.entries()) {
     if (posted.index !== i) return broken(`segment ${posted.index} stands where ${i} should`);
     if (posted.firstBlock !== next)
       return broken(`segment ${i} begins with block ${posted.firstBlock}, the one before ended with ${next - 1}`);
     next = posted.lastBlock + 1;
   }
-  if (inbox.endIndex !== inbox.nextIndex) return broken(`the inbox has a gap at ${inbox.nextIndex}`);
-  const blobs = segments.filter(({ posted }) => posted.kind === "blobs").length;
+  const blobs = segments.filter(({ kind }) => kind === "blobs").length;
   return held(`${segments.length} segments (${blobs} in blobs) hold blocks 1 to ${next - 1}, each once`);
 }
 
@@ -382,13 +401,19 @@ async function checkMessages({ network, l1, derived }: Derived, withdrawal: stri
     const deposit = log.blockNumber > first ? depositOfLog(log, log.blockHash) : undefined;
     if (deposit !== undefined) sent.add(toHexKey(deposit.sourceHash));
   }
+  const deposits = depositFinding(sent, executed);
+  if (!deposits.held || withdrawal === undefined) return deposits;
+  return withdrawal === "" ? held(`${deposits.text}; a withdrawal was paid once`) : broken(withdrawal);
+}
+
+/** E, of the deposits that L1 holds and how often L2 executed each, by source hash. */
+export function depositFinding(sent: ReadonlySet<string>, executed: ReadonlyMap<string, number>): Finding {
   for (const source of sent)
     if (executed.get(source) !== 1)
       return broken(`a deposit is executed ${executed.get(source) ?? 0} times: ${source}`);
   for (const source of executed.keys())
     if (!sent.has(source)) return broken(`L2 executed a deposit that L1 does not hold: ${source}`);
-  if (withdrawal !== undefined && withdrawal !== "") return broken(withdrawal);
-  return held(`${sent.size} deposits once each${withdrawal === "" ? "; a withdrawal was paid once" : ""}`);
+  return held(`${sent.size} deposits once each`);
 }
 
 /** H: from the L1 block of each deposit to the one whose segment holds its L2 block. */

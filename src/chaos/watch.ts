@@ -173,7 +173,7 @@ export class Watch {
     if (readiness !== undefined) {
       const { ready, waiting } = JSON.parse(readiness) as { ready: boolean; waiting: Record<string, string> };
       const words = Object.values(waiting).join("; ");
-      if (words !== Object.values(seen.waiting).join("; "))
+      if (withoutNumbers(words) !== withoutNumbers(Object.values(seen.waiting).join("; ")))
         this.#onEvent(words === "" ? `${node.name} is ready` : `${node.name} says: ${words}`);
       seen.ready = ready;
       seen.waiting = waiting;
@@ -187,6 +187,9 @@ export class Watch {
     this.#memoryMaxBytes = Math.max(this.#memoryMaxBytes, memoryBytes(node.pid));
   }
 }
+
+/** How long something has lasted is no news. */
+const withoutNumbers = (words: string): string => words.replace(/\d+/g, "");
 
 async function ask(url: string): Promise<string | undefined> {
   try {

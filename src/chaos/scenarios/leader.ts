@@ -19,6 +19,11 @@ export const LEADER_SCENARIOS: readonly Scenario[] = [
       { do: "wait", seconds: 5 },
       { do: "until", holds: { probe: "safe" }, withinSeconds: 60 },
     ],
+    quickSteps: [
+      { do: "mark", as: "fault" },
+      { do: "signal", node: "leader", signal: "SIGKILL" },
+      { do: "until", holds: { probe: "confirmed" }, withinSeconds: 10, recoveryFrom: "fault" },
+    ],
   },
   {
     name: "hand-over",
