@@ -1,6 +1,7 @@
 /**
- * Owns seeded workloads for sharded execution: M1 as mainnet (transfers, sweepers, three hot tokens, pools by Zipf,
- * wrapped ether, some heavy calls), B1 as Base (half of the gas in probes that read pools), H1 hostile (one pool, readers
+ * Owns seeded workloads for sharded execution: M1 as mainnet (45% transfers of ether, some by sweepers; 30% of tokens,
+ * three of them hot; 15% swaps over one to three pools by Zipf, two in five with wrapped ether; 7% other calls; 3% of
+ * more than 500,000 gas; gas and speed of each class as in recorded mainnet blocks), B1 as Base (half of the gas in probes that read pools), H1 hostile (one pool, readers
  * of their own balance, drains to the wei, creation and destruction at one address, gas to the limit, wide writes, wrong
  * nonces), U1 disjoint and compute-heavy, only as an upper bound.
  */
@@ -57,24 +58,56 @@ const PROBE_CODE = assemble(
   ).flat(),
   "STOP",
 );
-const WRAPPED_CODE = assemble(
-  ...([
-    "CALLDATASIZE",
-    20,
-    "JUMPI",
-    "CALLER",
-    ...MAPPED,
-    "DUP1",
-    "SLOAD",
-    "CALLVALUE",
-    "ADD",
-    "SWAP1",
-    "SSTORE",
-  ] as const),
-  ...(["STOP", "STOP", "JUMPDEST"] as const),
+/** Withdraws for (selector, amount); else deposits for the address in the call, or the caller. */
+const WITHDRAW = [
   ...(["CALLER", ...MAPPED, "DUP1", "SLOAD", 4, "CALLDATALOAD", "SWAP1", "SUB", "SWAP1", "SSTORE"] as const),
   ...([0, 0, 0, 0, 4, "CALLDATALOAD", "CALLER", "GAS", "CALL", "POP", "STOP"] as const),
+];
+const DEPOSIT = [
+  ...([0, "CALLDATALOAD", "CALLDATASIZE", "ISZERO", "CALLER", "MUL", "ADD", ...MAPPED] as const),
+  ...(["DUP1", "SLOAD", "CALLVALUE", "ADD", "SWAP1", "SSTORE", "STOP"] as const),
+];
+const WRAPPED_CODE = assemble(
+  ...(["CALLDATASIZE", 32, "LT", 7 + assemble(...DEPOSIT).length, "JUMPI"] as const),
+  ...DEPOSIT,
+  "JUMPDEST",
+  ...WITHDRAW,
 );
+const HOPS_MAX = 3;
+/** Number of the contract that heavy calls go to. */
+const HEAVY_ROUTER = 2 * HOPS_MAX + 1;
+const ROUND_STEPS = 280;
+const ROUND_HASHES = 5;
+/** Gas of a round of {@link routerCode}, about. */
+const ROUND_GAS = 18_000;
+/**
+ * Does `rounds` of work of the caller's own (each reads a slot and calculates: about as many slots and as much time per
+ * gas as heavy calls of mainnet), then swaps over `hops` pools; with `isWrapping` it wraps what was sent for the first.
+ * The call: selector, rounds, amount, pools.
+ */
+function routerCode(hops: number, isWrapping: boolean): Uint8Array {
+  const round = [
+    ...([4, "CALLDATALOAD", "JUMPDEST", "DUP1", 0, "MSTORE", "CALLER", 32, "MSTORE", 64, 0, "KECCAK256"] as const),
+    ...(["SLOAD", 96, "MSTORE"] as const),
+    ...Array.from({ length: ROUND_HASHES }, () => [1024, 0, "KECCAK256", "POP"] as const).flat(),
+    ROUND_STEPS,
+  ];
+  return assemble(
+    ...round,
+    ...(["JUMPDEST", "DUP1", "DUP1", "MUL", 96, "MLOAD", "ADD", 96, "MSTORE"] as const),
+    ...([1, "SWAP1", "SUB", "DUP1", assemble(...round).length, "JUMPI", "POP"] as const),
+    ...([1, "SWAP1", "SUB", "DUP1", 3, "JUMPI", "POP", 36, "CALLDATALOAD", 132, "MSTORE"] as const),
+    ...Array.from(
+      { length: hops },
+      (_, hop) => [0, 0, 36, 128, 0, 68 + 32 * hop, "CALLDATALOAD", "GAS", "CALL", "POP"] as const,
+    ).flat(),
+    ...(isWrapping
+      ? ([68, "CALLDATALOAD", 0, "MSTORE", 0, 0, 32, 0, "CALLVALUE", contract(KINDS.wrapped, 0)] as const)
+      : []),
+    ...(isWrapping ? (["GAS", "CALL", "POP"] as const) : []),
+    ...([96, "MLOAD", "CALLER", "SSTORE", "STOP"] as const),
+  );
+}
 /** Hashes a kilobyte as often as the call says, and stores the outcome under the caller. */
 const HEAVY_CODE = assemble(
   ...([
@@ -149,6 +182,7 @@ const KINDS = {
   phoenix: 8,
   burn: 9,
   wide: 10,
+  router: 11,
 } as const;
 
 type Sender = { readonly secret: Uint8Array; readonly address: Uint8Array; nonce: bigint };
@@ -190,6 +224,11 @@ export class Workload {
       [KINDS.wide, WIDE_CODE],
     ] as const)
       this.#put(contract(kind, 0), 0n, code);
+    for (let hops = 0; hops <= HOPS_MAX; hops++) {
+      this.#put(contract(KINDS.router, hops), 0n, routerCode(hops, false));
+      if (hops > 0) this.#put(contract(KINDS.router, HOPS_MAX + hops), 0n, routerCode(hops, true));
+    }
+    this.#put(contract(KINDS.router, HEAVY_ROUTER), 0n, routerCode(0, false));
     this.#put(contract(KINDS.wrapped, 0), 1_000n * ETHER, WRAPPED_CODE);
     this.#put(contract(KINDS.drain, 0), 12_345n, DRAIN_CODE);
     for (const { address } of this.#senders) this.#store(contract(KINDS.wrapped, 0), balanceSlot(address), ETHER);
@@ -221,8 +260,10 @@ export class Workload {
       case "M1":
         if (roll < 45) return this.#ether(r.chance(8));
         if (roll < 75) return this.#token(r.chance(60) ? r.below(3) : 3 + r.below(TOKENS - 3));
-        if (roll < 90) return r.chance(40) ? this.#wrap() : this.#swap(this.#zipf(POOLS));
-        return roll < 97 ? this.#probe() : this.#heavy(20 + r.below(200));
+        if (roll < 90) return r.chance(20) ? this.#wrap() : this.#route();
+        if (roll < 97) return r.chance(50) ? this.#probe() : this.#work(0, 1 + r.below(6));
+        // From half a million to three million gas, small ones more often.
+        return this.#work(HEAVY_ROUTER, Math.round((500_000 * 6 ** (r.below(1_000) / 1_000)) / ROUND_GAS) + 1);
       case "B1":
         if (roll < 30) return this.#probe();
         if (roll < 44) return this.#swap(this.#zipf(POOLS));
@@ -279,6 +320,24 @@ export class Workload {
   }
   #swap(pool: number): TxInput {
     return this.#call(KINDS.pool, pool, [word(1 + this.#random.below(100))], {});
+  }
+  #route(): TxInput {
+    const r = this.#random;
+    const hops = 1 + (r.chance(40) ? 1 : 0) + (r.chance(25) ? 1 : 0);
+    const isWrapping = r.chance(25);
+    const pools = Array.from({ length: hops }, () => padded(contract(KINDS.pool, this.#zipf(POOLS))));
+    return this.#call(
+      KINDS.router,
+      isWrapping ? HOPS_MAX + hops : hops,
+      [word(hops * 3), word(1 + r.below(100)), ...pools],
+      { gasLimit: 500_000, valueWei: isWrapping ? BigInt(1 + r.below(100)) : 0n },
+    );
+  }
+  /** Rounds of work of the sender's own. */
+  #work(number: number, rounds: number): TxInput {
+    return this.#call(KINDS.router, number, [word(rounds), word(0)], {
+      gasLimit: 100_000 + rounds * (ROUND_GAS + 2_000),
+    });
   }
   #probe(): TxInput {
     const pools = Array.from({ length: PROBED }, () => padded(contract(KINDS.pool, this.#zipf(POOLS))));
