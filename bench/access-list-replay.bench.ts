@@ -8,13 +8,13 @@
 import { cpus } from "node:os";
 import { concatBytes, fromHex, padLeft, toHexKey } from "../src/base/bytes.ts";
 import { silentLog } from "../src/base/log.ts";
+import { threadTimes } from "../src/bench/processor-time.ts";
 import type { TxInput } from "../src/execution/execution.ts";
 import { AccessListReplay } from "../src/execution/parallel/access-list-replay.ts";
 import { ReplayThreads } from "../src/execution/parallel/replay-threads.ts";
 import { account, assemble, plainAddress, signed, stateOf, testEnv, testKeys } from "../src/execution/testing/world.ts";
 import { WasmEngine } from "../src/execution/wasm/wasm.ts";
 import { AccessListBuilder, encodeBlockAccessList } from "../src/protocol/block-access-list.ts";
-import { threadTimes } from "./lib/process-time.ts";
 
 const count = Number(process.argv[2] ?? 500);
 const rounds = Number(process.argv[3] ?? 9);

@@ -22,13 +22,13 @@ import { parseArgs } from "node:util";
 import { replayOnEthereumjs } from "../scripts/replay/ethereumjs.ts";
 import { blocksIn, loadBlock } from "../scripts/replay/load.ts";
 import { bytesEqual, toHex } from "../src/base/bytes.ts";
+import { threadMs } from "../src/bench/processor-time.ts";
+import { type Spread, spread } from "../src/bench/statistics.ts";
 import { renderTable } from "../src/commands/table.ts";
 import { EthereumjsEngine } from "../src/execution/ethereumjs-engine.ts";
 import { WasmEngine } from "../src/execution/wasm/wasm.ts";
 import { Anvil, ethereumjsRunner, type Runner, wasmRunner } from "./lib/evm-runners.ts";
 import { type EvmWorkload, programs, TRANSFER, transfer } from "./lib/evm-workloads.ts";
-import { threadMs } from "./lib/process-time.ts";
-import { type Spread, spread } from "./lib/statistics.ts";
 
 const HELP = `npm run bench:evm -- [options]
 

@@ -13,13 +13,13 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { systemClock } from "../src/base/clock.ts";
 import { silentLog } from "../src/base/log.ts";
+import { latencyOf, spread } from "../src/bench/statistics.ts";
 import { FileLog } from "../src/log/file-log.ts";
 import type { JetStream } from "../src/log/jetstream.ts";
 import { JetStreamLog } from "../src/log/jetstream-log.ts";
 import type { AppendLog } from "../src/log/log.ts";
 import { LogWriter } from "../src/log/log-writer.ts";
 import { NatsCluster, natsMissing } from "../src/log/nats-cluster.ts";
-import { latencyOf, spread } from "./lib/statistics.ts";
 
 const { values } = parseArgs({
   options: {

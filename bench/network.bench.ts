@@ -10,6 +10,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, loadavg, tmpdir, totalmem } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { memoryBytes, threadTimes, usedMs } from "../src/bench/processor-time.ts";
+import { type Latency, latencyOf, type Spread, spread } from "../src/bench/statistics.ts";
 import { renderTable } from "../src/commands/table.ts";
 import { userAccounts } from "../src/devnet/accounts.ts";
 import { buildStale } from "../src/devnet/build.ts";
@@ -17,8 +19,6 @@ import { hottest, Profiler, stageTimes, type ThreadProfile } from "./lib/cpu-pro
 import { type L1Cost, l1CostOf } from "./lib/l1-cost.ts";
 import type { LoadResult } from "./lib/load-protocol.ts";
 import { AnvilPeer, CHAIN_ID, LoadGenerator, type Peer, SheafPeer, sleep } from "./lib/peers.ts";
-import { memoryBytes, threadTimes, usedMs } from "./lib/process-time.ts";
-import { type Latency, latencyOf, type Spread, spread } from "./lib/statistics.ts";
 import { KINDS, type Kind, TOKEN, WorkloadMaker, writeBodies } from "./lib/workload.ts";
 
 const HELP = `npm run bench -- [options]

@@ -32,8 +32,8 @@ import { readingExecutor } from "../src/executor/executor-links.ts";
 import type { StateWrites } from "../src/protocol/state-writes.ts";
 import { LmdbState } from "../src/state/lmdb-state.ts";
 import { Database } from "../src/store/database.ts";
-import { threadTimes, usedMs } from "./lib/process-time.ts";
-import { spread } from "./lib/statistics.ts";
+import { threadTimes, usedMs } from "../src/bench/processor-time.ts";
+import { spread } from "../src/bench/statistics.ts";
 
 const { values } = parseArgs({
   options: {

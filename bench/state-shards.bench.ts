@@ -8,12 +8,12 @@ import { once } from "node:events";
 import { cpus } from "node:os";
 import { toHexKey } from "../src/base/bytes.ts";
 import { startWorker } from "../src/base/worker.ts";
+import { threadTimes } from "../src/bench/processor-time.ts";
 import { keccak256 } from "../src/protocol/keccak.ts";
 import { EMPTY_CODE_HASH } from "../src/protocol/ordered-trie.ts";
 import { type AccountWrite, emptyWrites, type StateWrites } from "../src/protocol/state-writes.ts";
 import { decodeTops, RootJoiner } from "../src/state/root-joiner.ts";
 import { StateShard } from "../src/state/state-shard.ts";
-import { threadTimes } from "./lib/process-time.ts";
 import { packWrites } from "./lib/state-writes-codec.ts";
 
 const accounts = Number(process.argv[2] ?? 100_000);

@@ -23,6 +23,7 @@ const LAYERS: Record<string, number> = {
   ...Object.fromEntries(ROLES.map((f) => [f, 3])),
   node: 4,
   devnet: 5,
+  bench: 5,
   // Above the devnet, whose deployment it uses; below the command that starts it.
   chaos: 6,
   commands: 7,

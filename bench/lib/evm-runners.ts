@@ -4,6 +4,7 @@
  */
 import { spawn } from "node:child_process";
 import { fromHex, toHex } from "../../src/base/bytes.ts";
+import { processorMs, threadMs } from "../../src/bench/processor-time.ts";
 import type { EthereumjsEngine } from "../../src/execution/ethereumjs-engine.ts";
 import type { WasmEngine } from "../../src/execution/wasm/wasm.ts";
 import { anvilBinary } from "../../src/l1/anvil.ts";
@@ -19,7 +20,6 @@ import {
   TARGET,
   worldOf,
 } from "./evm-workloads.ts";
-import { processorMs, threadMs } from "./process-time.ts";
 
 export type RunOutcome = { readonly elapsedMs: number; readonly output: Uint8Array; readonly gasUsed: number };
 export type Runner = (count: number) => Promise<RunOutcome>;

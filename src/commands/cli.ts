@@ -5,6 +5,7 @@
 import { Command, CommanderError } from "commander";
 import { refuseUnknownVariables } from "../base/config.ts";
 import { CodedError } from "../base/error.ts";
+import { addBenchCommand } from "./bench.ts";
 import { addChaosCommand } from "./chaos.ts";
 import { addConfigCommand } from "./config.ts";
 import type { CommandContext } from "./context.ts";
@@ -34,6 +35,7 @@ export async function runCommandLine(args: readonly string[], context: CommandCo
   addStatusCommand(program, context);
   addVerifyCommand(program, context);
   addSnapshotCommand(program, context);
+  addBenchCommand(program, context);
   addChaosCommand(program, context);
   addReceiptCommand(program, context);
   addConfigCommand(program, context);

@@ -15,6 +15,7 @@ test("stages are exclusive, nest by entering what was left, and add up", () => {
   clock.enter("idle");
   now += 13;
   const taken = clock.take();
+  assert.equal(clock.busyMicros, 23);
   assert.deepEqual([taken.plan, taken.take, taken.idle], [16, 7, 14]);
   now += 17;
   assert.equal(clock.take().idle, 17);

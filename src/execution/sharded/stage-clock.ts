@@ -17,6 +17,7 @@ export class StageClock {
   readonly #micros = new Map<Stage, number>();
   #stage: Stage = "idle";
   #sinceMicros: number;
+  #busyMicros = 0;
 
   /** `nowMicros`: any clock that does not go back, of wall or of processor time. */
   constructor(nowMicros: () => number) {
@@ -33,6 +34,12 @@ export class StageClock {
     return left;
   }
 
+  /** Microseconds in any stage but idle, since the clock was made. */
+  get busyMicros(): number {
+    if (this.#stage !== "idle") this.#account();
+    return this.#busyMicros;
+  }
+
   /** Microseconds by stage since the last call, which starts anew. */
   take(): Readonly<Record<Stage, number>> {
     this.#account();
@@ -46,7 +53,9 @@ export class StageClock {
 
   #account(): void {
     const now = this.#nowMicros();
-    this.#micros.set(this.#stage, (this.#micros.get(this.#stage) ?? 0) + now - this.#sinceMicros);
+    const spent = now - this.#sinceMicros;
+    this.#micros.set(this.#stage, (this.#micros.get(this.#stage) ?? 0) + spent);
+    if (this.#stage !== "idle") this.#busyMicros += spent;
     this.#sinceMicros = now;
   }
 }

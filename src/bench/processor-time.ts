@@ -77,3 +77,39 @@ export function processorMs(pid: number): number {
   }
   return ids.reduce((sum, id) => sum + (scheduledMs(`/proc/${pid}/task/${id}/schedstat`) ?? 0), 0);
 }
+
+/** Microseconds this process has used of processors so far, to the microsecond. */
+export function processMicros(): number {
+  const { user, system } = process.cpuUsage();
+  return user + system;
+}
+
+/**
+ * Time of each thread of this process so far, on a processor and waiting for one, by thread id; to the microsecond for
+ * those that are not running.
+ */
+export function scheduledByThread(): Map<number, { readonly ranMs: number; readonly waitedMs: number }> {
+  const times = new Map<number, { ranMs: number; waitedMs: number }>();
+  try {
+    for (const id of readdirSync("/proc/self/task")) {
+      const [ran, waited] = readFileSync(`/proc/self/task/${id}/schedstat`, "utf8").split(" ");
+      times.set(Number(id), { ranMs: Number(ran) / 1e6, waitedMs: Number(waited) / 1e6 });
+    }
+  } catch {
+    // no such accounts on this system
+  }
+  return times;
+}
+
+/** Time all processors of the machine were busy so far, and what a hypervisor took; undefined where it is not told. */
+export function machineBusyMs(): number | undefined {
+  try {
+    const [, user, nice, system, , , irq, softirq, steal] = (
+      readFileSync("/proc/stat", "utf8").split("\n")[0] as string
+    ).split(/\s+/);
+    const ticks = [user, nice, system, irq, softirq, steal].reduce((sum, x) => sum + Number(x ?? 0), 0);
+    return (ticks * 1_000) / TICKS_PER_SECOND;
+  } catch {
+    return undefined;
+  }
+}
