@@ -18,6 +18,8 @@ import type { Worker } from "node:worker_threads";
 import { createLog } from "../src/base/log.ts";
 import { Metrics } from "../src/base/metrics.ts";
 import { startWorker } from "../src/base/worker.ts";
+import { threadTimes, usedMs } from "../src/bench/processor-time.ts";
+import { spread } from "../src/bench/statistics.ts";
 import { openEngine } from "../src/execution/engines.ts";
 import type { BatchResults, Engine } from "../src/execution/execution.ts";
 import { hintOf } from "../src/execution/sharded/hints.ts";
@@ -32,8 +34,6 @@ import { readingExecutor } from "../src/executor/executor-links.ts";
 import type { StateWrites } from "../src/protocol/state-writes.ts";
 import { LmdbState } from "../src/state/lmdb-state.ts";
 import { Database } from "../src/store/database.ts";
-import { threadTimes, usedMs } from "../src/bench/processor-time.ts";
-import { spread } from "../src/bench/statistics.ts";
 
 const { values } = parseArgs({
   options: {

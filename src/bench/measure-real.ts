@@ -13,7 +13,7 @@ import { type BenchOptions, benchError } from "./options.ts";
 import { digestOf } from "./outcome-digest.ts";
 import { processMicros } from "./processor-time.ts";
 import { Disturbance, RealCluster, type RealEpoch, type RealShape } from "./real-cluster.ts";
-import { type Spread, spread } from "./statistics.ts";
+import { percentile, type Spread, spread } from "./statistics.ts";
 
 /** Of all rounds this share is counted, those in which threads waited least for a processor, and at least so many. */
 const COUNTED_SHARE = 0.5;
@@ -204,7 +204,8 @@ function report(all: readonly Round[], shapes: readonly RealShape[], cores: numb
       mgasPerSecond: gasPerTx / microsPerTx,
       gasPerTx,
     },
-    pairedSpeed: paired.length === 0 ? 1 : median(paired),
+    // Others who disturb the two make it less, never more.
+    pairedSpeed: percentile(paired, 0.75) ?? 1,
     othersShare: others.length === 0 ? undefined : median(others),
     roundsCounted: quiet.length,
     real: shapes.map((shape, i) =>

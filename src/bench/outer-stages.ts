@@ -33,7 +33,7 @@ export async function measureStages(chain: EpochChain): Promise<StageCosts> {
       const start = processMicros();
       for (const { raw } of c.txs) recoverSender(decodeSignedTransaction(raw));
       const recovered = processMicros();
-      const payload = encodeLaneRecord({ kind: "accepted", firstId: 1, txs: c.txs });
+      const payload = encodeLaneRecord({ kind: "accepted", firstId: 1, acceptedMs: 0, txs: c.txs });
       const { seq, term } = log.tip;
       await log.append({ expectedSeq: seq, term: Math.max(1, term), payloads: [payload] });
       const logged = processMicros();

@@ -122,7 +122,7 @@ function legend(networks: readonly string[], w: WorkloadReport, report: BenchRep
   for (const [i, network] of networks.entries())
     add(
       `<line x1="0" y1="0" x2="18" y2="0" stroke="${COLORS[i % COLORS.length]}" stroke-width="2"/>`,
-      network === "thread" ? "threads" : `${network} round trip`,
+      network === "thread" ? "threads" : network.endsWith("ms") ? `${network} round trip` : network,
     );
   add(
     '<line x1="0" y1="0" x2="18" y2="0" stroke="#999" stroke-width="1.5" stroke-dasharray="6 4"/>',

@@ -42,7 +42,7 @@ export type Reproduction = {
 export type SimulatedRow = {
   readonly executors: number;
   readonly shards: number;
-  /** "thread", or the round trip between machines. */
+  /** "thread" with key shards in the coordinator's, "shards apart" with a thread for each, or the round trip between machines. */
   readonly network: string;
   readonly speedup: Spread;
   readonly txPerSecond: number;
@@ -51,6 +51,8 @@ export type SimulatedRow = {
   readonly coordinatorUse: number;
   readonly busiestUse: number;
   readonly meanUse: number;
+  /** Of the busiest key shard, where they have threads of their own. */
+  readonly shardUse: number | undefined;
   readonly saturated: string;
   /** Processor time of the coordinator per transaction, by stage. */
   readonly stageMicros: Readonly<Partial<Record<Stage, number>>>;
@@ -116,7 +118,15 @@ export async function drawSimulation(
   const traces = await traceChain(engine, open, signal);
   const reproduction: Reproduction[] = [];
   for (const { executors, shards, speedup } of checked) {
-    const shape = { name: "here", executors, shards, network: thread, areReading: true, processors: here };
+    const shape = {
+      name: "here",
+      executors,
+      shards,
+      network: thread,
+      areReading: true,
+      areShardsApart: false,
+      processors: here,
+    };
     const samples = await runShape(engine, open, shape, options, signal);
     const predicted = median(samples.map((s) => s.serialMicros / s.epoch.wallMicros));
     reproduction.push({ executors, predicted, measured: speedup.median, error: predicted / speedup.median - 1 });
@@ -138,11 +148,12 @@ export async function drawSimulation(
           )} (at most ${ERROR_MAX * 100}% counts as right), so nothing more is drawn; a quieter machine may help`;
   const nothing = { bounds, reproduction, isReproduced, simulated: [], refusal, cost: {}, breakEven: undefined };
   if (!isReproduced || options.simulated.length === 0) return nothing;
-  const networks: [string, Network][] = [
+  const networks: [string, Network, boolean?][] = [
     ["thread", thread],
+    ["shards apart", thread, true],
     ...options.roundTripsMs.map((ms): [string, Network] => [`${ms} ms`, machineNetwork(ms, thread)]),
   ];
-  const shapes = networks.flatMap(([name, network]) =>
+  const shapes = networks.flatMap(([name, network, areShardsApart = false]) =>
     options.simulated.map((executors) => ({
       name,
       executors,
@@ -150,6 +161,7 @@ export async function drawSimulation(
       network,
       // Only on the machine that has the database.
       areReading: network === thread,
+      areShardsApart,
       processors: OWN_CORES,
     })),
   );
@@ -270,6 +282,9 @@ function rowOf(shape: Shape, samples: readonly Sample[], traces: readonly Trace[
   const perTx = (value: (sample: Sample) => number): number => of((s) => value(s) / Math.max(1, s.txs));
   const coordinatorUse = of(({ epoch }) => epoch.coordinatorMicros / epoch.wallMicros);
   const busiestUse = of(({ epoch }) => Math.max(...epoch.executorMicros) / epoch.wallMicros);
+  const shardUse = shape.areShardsApart
+    ? of(({ epoch }) => Math.max(...epoch.shardMicros) / epoch.wallMicros)
+    : undefined;
   const stageMicros: Partial<Record<Stage, number>> = {};
   for (const stage of Object.keys(samples[0]?.epoch.stages ?? {}) as Stage[])
     if (stage !== "idle") stageMicros[stage] = perTx(({ epoch }) => epoch.stages[stage]);
@@ -289,12 +304,8 @@ function rowOf(shape: Shape, samples: readonly Sample[], traces: readonly Trace[
     coordinatorUse,
     busiestUse,
     meanUse: of(({ epoch }) => epoch.executorMicros.reduce((a, b) => a + b, 0) / shape.executors / epoch.wallMicros),
-    saturated:
-      Math.max(coordinatorUse, busiestUse) < SATURATED
-        ? "waiting"
-        : coordinatorUse > busiestUse
-          ? "coordinator"
-          : "executors",
+    shardUse,
+    saturated: saturatedOf({ coordinator: coordinatorUse, executors: busiestUse, "key shards": shardUse ?? 0 }),
     stageMicros,
     coordinatorMicros: perTx(({ epoch }) => epoch.coordinatorMicros),
     executorMicros: perTx(({ epoch }) => epoch.executorMicros.reduce((a, b) => a + b, 0)),
@@ -308,6 +319,12 @@ function rowOf(shape: Shape, samples: readonly Sample[], traces: readonly Trace[
     bytesPerTx: perTx(({ epoch }) => epoch.bytes),
     messagesPerTx: perTx(({ epoch }) => epoch.messages),
   };
+}
+
+/** The busiest, if it is busy enough for all else to wait for it. */
+function saturatedOf(uses: Readonly<Record<string, number>>): string {
+  const [name, use] = Object.entries(uses).reduce((most, entry) => (entry[1] > most[1] ? entry : most));
+  return use < SATURATED ? "waiting" : name;
 }
 
 /**

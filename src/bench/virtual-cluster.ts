@@ -7,6 +7,7 @@
 import { performance } from "node:perf_hooks";
 import type { BatchResults } from "../execution/execution.ts";
 import { executorHost } from "../execution/sharded/executor-links.ts";
+import { shardHost } from "../execution/sharded/shard-links.ts";
 import { ShardedEngine } from "../execution/sharded/sharded-engine.ts";
 import { type Stage, StageClock } from "../execution/sharded/stage-clock.ts";
 import type { OwnState } from "../execution/sharded/state-cache.ts";
@@ -22,6 +23,8 @@ const STALL_MS = 600_000;
 export type VirtualShape = {
   readonly executors: number;
   readonly shards: number;
+  /** Key shards have threads of their own; else they are in the coordinator's. */
+  readonly areShardsApart: boolean;
   readonly network: Network;
   /** Executors read the stored state themselves. */
   readonly areReading: boolean;
@@ -33,6 +36,7 @@ export type VirtualEpoch = {
   readonly wallMicros: number;
   readonly coordinatorMicros: number;
   readonly executorMicros: readonly number[];
+  readonly shardMicros: readonly number[];
   readonly stages: Readonly<Record<Stage, number>>;
   readonly bytes: number;
   readonly messages: number;
@@ -46,6 +50,7 @@ export class VirtualCluster {
   readonly #time: VirtualTime;
   readonly #coordinator: Site;
   readonly #executors: Site[] = [];
+  readonly #shards: Site[] = [];
   readonly #clock = new StageClock(steadyMicros);
   #bytes = 0;
   #messages = 0;
@@ -57,8 +62,14 @@ export class VirtualCluster {
     this.#coordinator = this.#time.site("coordinator", () => this.#clock.busyMicros, true);
     const host = executorHost(engine, shape.areReading ? state : undefined);
     this.engine = new ShardedEngine(engine, {
-      links: Array.from({ length: shape.executors }, (_, i) => this.#link(`executor ${i}`, host)),
-      shards: shape.shards,
+      links: Array.from({ length: shape.executors }, (_, i) =>
+        this.#link(this.#executors, "take", `executor ${i}`, host),
+      ),
+      shards: shape.areShardsApart
+        ? Array.from({ length: shape.shards }, (_, i) =>
+            this.#link(this.#shards, "validate", `key shard ${i}`, shardHost),
+          )
+        : shape.shards,
       areReading: shape.areReading,
       always: true,
       stallMs: STALL_MS,
@@ -66,13 +77,13 @@ export class VirtualCluster {
     });
   }
 
-  #link(name: string, host: Host): OpenLink {
+  #link(sites: Site[], stage: Stage, name: string, host: Host): OpenLink {
     return ({ received }) => {
       const site = this.#time.site(name, steadyMicros);
-      this.#executors.push(site);
+      sites.push(site);
       const receive = host((message) =>
         this.#send(this.#coordinator, message, () => {
-          const left = this.#clock.enter("take");
+          const left = this.#clock.enter(stage);
           received(message);
           this.#clock.enter(left);
         }),
@@ -97,6 +108,7 @@ export class VirtualCluster {
     const startMicros = time.nowMicros;
     const coordinatorBefore = this.#coordinator.busyMicros;
     const executorsBefore = this.#executors.map((site) => site.busyMicros);
+    const shardsBefore = this.#shards.map((site) => site.busyMicros);
     this.#bytes = 0;
     this.#messages = 0;
     this.#clock.take();
@@ -132,6 +144,7 @@ export class VirtualCluster {
       wallMicros,
       coordinatorMicros,
       executorMicros: this.#executors.map((site, i) => site.busyMicros - (executorsBefore[i] ?? 0)),
+      shardMicros: this.#shards.map((site, i) => site.busyMicros - (shardsBefore[i] ?? 0)),
       stages: this.#clock.take(),
       bytes: this.#bytes,
       messages: this.#messages,

@@ -114,6 +114,7 @@ function renderSimulated(w: WorkloadReport): string {
       "coordinator",
       "busiest",
       "executors",
+      "shards",
       "saturated",
       "re-run",
       "affinity",
@@ -129,6 +130,7 @@ function renderSimulated(w: WorkloadReport): string {
       percent(row.coordinatorUse),
       percent(row.busiestUse),
       percent(row.meanUse),
+      row.shardUse === undefined ? "–" : percent(row.shardUse),
       row.saturated,
       percent(row.rerunShare),
       percent(row.affinity),
@@ -147,13 +149,14 @@ function renderSimulated(w: WorkloadReport): string {
 }
 
 function renderStages(w: WorkloadReport): string {
-  const rows = w.simulated.filter((row) => row.network === "thread");
+  const rows = w.simulated.filter((row) => row.network === "thread" || row.network === "shards apart");
   if (rows.length === 0) return "";
   const stages = STAGES.filter((stage) => stage !== "idle");
   const table = renderTable(
-    ["executors", ...stages, "coordinator", "executors"],
+    ["executors", "", ...stages, "coordinator", "executors"],
     rows.map((row) => [
       String(row.executors),
+      row.network === "thread" ? "" : row.network,
       ...stages.map((stage) => fixed(row.stageMicros[stage] ?? 0)),
       fixed(row.coordinatorMicros),
       fixed(row.executorMicros),
