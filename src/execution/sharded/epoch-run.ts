@@ -42,8 +42,9 @@ const RETRIES_MAX = 2;
 /** Slots of one result that others are told of. */
 const TOLD_SLOTS_MAX = 16;
 /** Transactions run at the watermark in one go, and for how long before others get the thread. */
-const EXACT_TXS_MAX = 32;
+const EXACT_TXS_MAX = 128;
 const EXACT_GAS_MAX = 10_000_000;
+const KNOCK_ONS_MAX = 7;
 const EXACT_SLICE_MS = 8;
 const ZERO_32 = new Uint8Array(32);
 
@@ -114,6 +115,8 @@ export class EpochRun {
   #executorMicros = 0;
   #stalls = 0;
   #stolen = 0;
+  /** Conflicts in a row, each over what had to be run here. */
+  #knockOns = 0;
   #validationMs = 0;
   #remoteMicros = 0;
   #remoteAccesses = 0;
@@ -394,8 +397,15 @@ export class EpochRun {
     const epoch = this.#epoch;
     const from = epoch.watermark;
     const { conflict } = epoch;
-    if (conflict !== undefined) this.#learn(from, conflict, this.#plan.owners[from] as number);
-    const { to: end } = epoch.exactRange(EXACT_TXS_MAX);
+    if (conflict !== undefined) {
+      this.#learn(from, conflict, this.#plan.owners[from] as number);
+      const isKnockOn = conflict.writer >= 0 && this.#ranBy[conflict.writer] === 0;
+      this.#knockOns = isKnockOn ? Math.min(this.#knockOns + 1, KNOCK_ONS_MAX) : 0;
+    }
+    // One that fails because the one before it was run here is likely followed by more of them: from the second on ever
+    // more are run together, results or not, so that a broken chain costs about what it costs serially.
+    const together = this.#knockOns < 2 ? 0 : 1 << this.#knockOns;
+    const end = Math.max(epoch.exactRange(EXACT_TXS_MAX).to, Math.min(epoch.count, from + together));
     let to = from;
     for (let gas = 0; to < end && this.#pending[to] === 0 && gas <= EXACT_GAS_MAX; to++) {
       gas += this.#plan.gas[to] as number;
