@@ -1,10 +1,11 @@
 /**
  * Owns what travels between the coordinator and its executors, as bytes: the same over a thread's port and over a
- * socket. Results are the engine's own records, copied once, aligned so that they are read in place. Decoding checks
+ * socket. Results are the engine's own records without their zeros, read where they are unpacked. Decoding checks
  * every length; what does not decode is a CodecError and ends the link it came over.
  */
 import { codecError, Reader, Writer } from "../../base/binary.ts";
 import { bytesEqual } from "../../base/bytes.ts";
+import { packedSizeMax, packWords, unpackWords } from "../../base/zero-words.ts";
 import { EMPTY_CODE_HASH } from "../../protocol/ordered-trie.ts";
 import type { Account, BlockEnv, Fork, MissingKey } from "../execution.ts";
 import { Output, TxRecord } from "../wasm/result.ts";
@@ -88,6 +89,8 @@ const SLOT = 1;
 const CODE = 2;
 const BLOCK_HASH = 3;
 const COUNT_MAX = 10_000_000;
+/** Of one batch. */
+const RECORD_BYTES_MAX = 1024 * 1024 * 1024;
 const FORKS: readonly Fork[] = ["london", "paris", "shanghai", "cancun", "prague", "osaka"];
 
 export function encodeToExecutor(m: ToExecutor): Uint8Array {
@@ -191,17 +194,13 @@ export function encodeDone(p: {
 }): Uint8Array {
   const head = new Writer(64 + p.indexes.length * 3).byte(DONE).uvarint(p.epoch).uvarint(p.batch).uvarint(p.micros);
   head.list(p.indexes, (index) => head.uvarint(index));
-  const start = (head.length + 7) & ~7;
-  let size = start;
+  let size = 0;
   for (const part of p.records) size += part.length;
-  const bytes = new Uint8Array(size);
+  head.uvarint(size);
+  const start = (head.length + 7) & ~7;
+  const bytes = new Uint8Array(start + packedSizeMax(size));
   bytes.set(head.view());
-  let at = start;
-  for (const part of p.records) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
+  return bytes.slice(0, packWords(p.records, bytes, start));
 }
 
 export function encodeNeed(epoch: number, batch: number, keys: readonly MissingKey[]): Uint8Array {
@@ -225,7 +224,7 @@ export function encodeNeed(epoch: number, batch: number, keys: readonly MissingK
   return w.finish();
 }
 
-/** `bytes` in a buffer of its own: records are read in place. @throws {CodecError} */
+/** `bytes` in a buffer of its own. @throws {CodecError} */
 export function decodeFromExecutor(bytes: Uint8Array): FromExecutor {
   const r = new Reader(bytes);
   if (r.byte() === NEED) {
@@ -246,13 +245,16 @@ export function decodeFromExecutor(bytes: Uint8Array): FromExecutor {
   }
   const [epoch, batch, micros] = [r.uvarint(), r.uvarint(), r.uvarint()];
   const indexes = r.list(COUNT_MAX, () => r.uvarint());
-  let at = (bytes.length - r.remaining + 7) & ~7;
-  const output = new Output(bytes);
+  const size = r.uvarint();
+  if (size > RECORD_BYTES_MAX) throw codecError("CODEC_LIMIT", `${size} bytes of records`, { size });
+  const unpacked = unpackWords(bytes, (bytes.length - r.remaining + 7) & ~7, size);
+  const output = new Output(unpacked);
+  let at = 0;
   const records = indexes.map(() => {
     const record = new TxRecord(output, at);
     // Beyond the end the size is undefined, and compares as false.
-    if (!(record.size > 0 && at + record.size <= bytes.length))
-      throw codecError("CODEC_TRUNCATED", `the record at ${at} goes beyond the message`, { at, size: bytes.length });
+    if (!(record.size > 0 && at + record.size <= size))
+      throw codecError("CODEC_TRUNCATED", `the record at ${at} goes beyond the message`, { at, size });
     at += record.size;
     return record;
   });
