@@ -14,6 +14,7 @@ import { clusterAccounts, posterAccounts, userAccounts } from "../devnet/account
 import { type Deployment, deployOnDevnetL1, L1_CHAIN_ID } from "../devnet/deployment.ts";
 import { Anvil, freePort } from "../l1/anvil.ts";
 import { FaultProxy } from "../l1/fault-proxy.ts";
+import { JsonRpcClient } from "../l1/json-rpc.ts";
 import { NatsCluster, natsMissing } from "../log/nats-cluster.ts";
 import { NodeProcess } from "./node-process.ts";
 import type { Shape } from "./scenario.ts";
@@ -196,7 +197,7 @@ export class ChaosNetwork {
       // The first leads: who stands by is then known.
       if (i > 0) continue;
       const endMs = clock.nowMs() + START_MS_MAX;
-      while (!node.open) {
+      while (!node.open || !(await leads(node))) {
         if (p.signal.aborted || clock.nowMs() > endMs)
           throw chaosError("CHAOS_STEP_FAILED", `${node.name} does not start; see ${node.config.logPath}`);
         await clock.sleep(50);
@@ -248,6 +249,12 @@ export class ChaosNetwork {
   async close(): Promise<void> {
     await this.#close.close();
   }
+}
+
+async function leads(node: NodeProcess): Promise<boolean> {
+  const rpc = new JsonRpcClient({ url: node.rpcUrl, timeoutMs: 2_000 });
+  const standing = await rpc.call("sheaf_leader", []).catch(() => undefined);
+  return (standing as { leads?: boolean } | undefined)?.leads === true;
 }
 
 const BALLAST = "ballast";

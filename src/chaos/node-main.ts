@@ -30,15 +30,17 @@ const stop = new AbortController();
 process.on("message", (order: NodeOrder) => {
   if (order.clockOffsetMs !== undefined) clockOffsetMs = order.clockOffsetMs;
   if (order.syncDelayMs !== undefined) syncDelayMs = order.syncDelayMs;
+  if (order.handOver === true) leading?.handOver().catch((err: unknown) => log.error("the lead stays here", { err }));
 });
 process.on("disconnect", () => process.kill(process.pid, "SIGKILL"));
+let leading: ClusterNode | undefined;
 let isOpen = false;
-// Who only stands by has nothing to finish.
+// Who is not open yet has nothing to finish.
 process.on("SIGTERM", () => (isOpen ? stop.abort() : process.kill(process.pid, "SIGKILL")));
 
 const log = createLog({ level: "info", destination: config.logPath, fields: { node: config.name } });
 const metrics = new Metrics();
-const parts: ReadyPart[] = [{ name: config.name, notReady: () => "starting, or standing by" }];
+const parts: ReadyPart[] = [{ name: config.name, notReady: () => "starting" }];
 const health = await HealthServer.create({
   host: "127.0.0.1",
   port: config.ports.health,
@@ -62,6 +64,7 @@ try {
   });
   parts.splice(0, 1, node);
   isOpen = true;
+  leading = node;
   tell({ kind: "open", rpcUrl: node.rpcUrl, wsUrl: node.wsUrl, verifierRpcUrl: node.verifierRpcUrl });
   try {
     await node.run(stop.signal);

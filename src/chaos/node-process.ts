@@ -22,7 +22,12 @@ export type NodeConfig = {
 };
 
 /** To the node. */
-export type NodeOrder = { readonly clockOffsetMs?: number; readonly syncDelayMs?: number };
+export type NodeOrder = {
+  readonly clockOffsetMs?: number;
+  readonly syncDelayMs?: number;
+  /** Give the lead to another node. */
+  readonly handOver?: true;
+};
 /** From the node. */
 export type NodeReport =
   | { readonly kind: "health"; readonly url: string }

@@ -37,7 +37,7 @@ export const logConfig = defineConfig("log", {
   }),
   keyFile: text("SHEAF_LOG_NATS_KEY_FILE", { default: "", help: "Private key (PEM) of the own certificate." }),
   leaseMs: int("SHEAF_LOG_LEASE_MS", {
-    default: 3_000,
+    default: 1_500,
     min: 200,
     max: 600_000,
     help: "How long the leader of a replicated log may be silent before another process takes its place.",

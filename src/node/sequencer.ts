@@ -262,7 +262,7 @@ export class Sequencer implements Service {
 
   /** Order records known and not replayed. */
   get behind(): number {
-    return this.#replica?.behind ?? 0;
+    return this.#leading === undefined ? (this.#replica?.behind ?? 0) : 0;
   }
 
   notReady(): string | undefined {
