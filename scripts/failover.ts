@@ -9,24 +9,26 @@ import { renderTable } from "../src/commands/table.ts";
 import { buildStale } from "../src/devnet/build.ts";
 import { natsMissing } from "../src/log/nats-cluster.ts";
 
-const OPTIONS: Readonly<Record<string, Fault>> = {
+const OPTIONS = {
   kills: "kill",
   stops: "stop",
   cuts: "cut",
   handovers: "hand-over",
   standbys: "kill-standby",
   servers: "kill-log-server",
-};
+} as const satisfies Record<string, Fault>;
+const NAMES = Object.keys(OPTIONS) as (keyof typeof OPTIONS)[];
+const number = { type: "string", default: "0" } as const;
 const { values } = parseArgs({
   options: {
-    ...Object.fromEntries(Object.keys(OPTIONS).map((name) => [name, { type: "string" as const, default: "0" }])),
+    ...{ kills: number, stops: number, cuts: number, handovers: number, standbys: number, servers: number },
     seed: { type: "string", default: String(systemClock.nowMs() % 1_000_000_000) },
     lease: { type: "string" },
     json: { type: "boolean", default: false },
   },
 });
-const count = (name: string): number => {
-  const value = Number((values as Record<string, unknown>)[name]);
+const count = (name: keyof typeof OPTIONS | "seed"): number => {
+  const value = Number(values[name]);
   if (!Number.isInteger(value) || value < 0) throw new Error(`--${name}: want a whole number`);
   return value;
 };
@@ -39,14 +41,14 @@ await buildStale();
 const stop = new AbortController();
 process.once("SIGINT", () => stop.abort());
 const report = await runFailover({
-  counts: Object.fromEntries(Object.entries(OPTIONS).map(([name, fault]) => [fault, count(name)])),
+  counts: Object.fromEntries(NAMES.map((name) => [OPTIONS[name], count(name)])),
   seed: count("seed"),
-  ...(values.lease === undefined ? {} : { env: { SHEAF_LOG_LEASE_MS: String(values.lease) } }),
+  ...(values.lease === undefined ? {} : { env: { SHEAF_LOG_LEASE_MS: values.lease } }),
   clock: systemClock,
   signal: stop.signal,
   onEvent: (what) => console.error(what),
 });
-if (values.json === true) console.log(JSON.stringify(report, null, 2));
+if (values.json) console.log(JSON.stringify(report, null, 2));
 else {
   const rows = report.rows.map((r) => [r.fault, ...[r.count, r.gapP50Ms, r.gapP95Ms, r.gapMaxMs].map(String)]);
   console.log(renderTable(["fault", "times", "gap p50 ms", "p95", "max"], rows));

@@ -127,12 +127,13 @@ class Series {
       await this.#allReady();
       await clock.sleep(500 + 1_500 * this.#random(), this.#o.signal);
       if (this.#o.signal.aborted) throw chaosError("CHAOS_STEP_FAILED", "the series was stopped");
-      const gapMs = await this.#inject(fault);
+      const gapMs = await this.#inject(fault, await this.#leader());
       this.#gaps.push({ fault, gapMs });
       onEvent(`${i + 1}/${faults.length} ${fault}: ${gapMs} ms without a confirmation`);
     }
     await this.#allReady();
     await this.stop();
+    await this.#nextBlocks();
     const check = await this.#check();
     const ended = this.#network.nodes.reduce((sum, n) => sum + n.restarts, 0);
     return { seed, rows: rowsOf(this.#gaps), ...check, ended, gaps: this.#gaps };
@@ -146,9 +147,8 @@ class Series {
 
   // ---- faults ----
 
-  async #inject(fault: Fault): Promise<number> {
+  #inject(fault: Fault, leader: number): Promise<number> {
     const { nodes, lines, logServers } = this.#network;
-    const leader = await this.#leader();
     const node = nodes[leader] as NodeProcess;
     switch (fault) {
       case "kill":
@@ -184,15 +184,18 @@ class Series {
           async () => standby.start(),
         );
       }
-      case "kill-log-server": {
-        const name = await this.#orderServer();
-        return this.#around(
-          [],
-          async () => logServers?.kill(name),
-          async () => logServers?.restart(name),
-        );
-      }
+      case "kill-log-server":
+        break;
     }
+    let name = "";
+    return this.#around(
+      [],
+      async () => {
+        name = await this.#orderServer();
+        await logServers?.kill(name);
+      },
+      async () => logServers?.restart(name),
+    );
   }
 
   /** Longest time without a confirmation, from the fault until new transactions are confirmed and it is healed. */
@@ -267,6 +270,14 @@ class Series {
       const standings = await Promise.all(this.#network.nodes.map((_, i) => this.#standing(i)));
       return standings.every((s) => s?.ready === true) && standings.filter((s) => s?.leads === true).length === 1;
     });
+  }
+
+  /** What is confirmed now is sealed everywhere then. */
+  async #nextBlocks(): Promise<void> {
+    const heads = async (): Promise<number[]> =>
+      (await Promise.all(this.#network.nodes.map((_, i) => this.#standing(i)))).map((s) => s?.head ?? 0);
+    const newest = Math.max(...(await heads()));
+    await this.#until("two more blocks", READY_MS_MAX, async () => Math.min(...(await heads())) >= newest + 2);
   }
 
   async #until(what: string, timeoutMs: number, holds: () => Promise<boolean>): Promise<void> {
