@@ -1,14 +1,20 @@
 /**
  * Runs random blocks through sharded execution under adversity and compares each with the serial run, field by field:
  * random programs, the workloads M1, B1, H1 and U1 (a chain of epochs each), and recorded blocks where a folder is given.
+ * Key shards are here, elsewhere or some of both, behind messages that come late, twice or never; every twenty-fifth block
+ * runs once more over real executors and key shards, in this thread, threads and processes.
  * Usage: npm run soak -- [--blocks 10000] [--seed N] [--recorded DIR]. Prints a line a second and stops at the first
  * difference with the seed and the block to run again (`--seed N --start BLOCK --blocks 1`).
  */
 import { randomInt } from "node:crypto";
 import { parseArgs } from "node:util";
 import { systemClock } from "../src/base/clock.ts";
+import { executorHere, executorProcess, executorThread } from "../src/execution/sharded/executor-links.ts";
+import { shardOverMessages, shardProcess, shardThread } from "../src/execution/sharded/shard-links.ts";
+import { ShardedEngine } from "../src/execution/sharded/sharded-engine.ts";
 import {
   differenceFromSerial,
+  differenceOf,
   type EpochCase,
   randomAdversity,
   runAdversely,
@@ -52,17 +58,38 @@ function* casesOf(n: number, random: Random): Generator<EpochCase> {
   }
 }
 
+/** Real executors and key shards: one engine for each placement, over all blocks. */
+const placements = [
+  { links: [executorThread, executorHere(engine)], shards: [shardThread, shardThread, shardThread] },
+  { links: [executorHere(engine), executorProcess], shards: [shardProcess, shardThread] },
+  { links: [executorHere(engine)], shards: Array.from({ length: 8 }, () => shardOverMessages) },
+].map((options) => new ShardedEngine(engine, { ...options, always: true }));
+await Promise.all(placements.map((placed) => placed.shardsReady()));
+
+async function differenceOverLinks(c: EpochCase, placed: ShardedEngine): Promise<string | undefined> {
+  const expected = engine.execute(c.env, c.txs, c.world, c.gasAvailable, { bloom: true });
+  const actual = await placed.executeBatch(c.env, c.txs, c.world, c.gasAvailable);
+  return differenceOf(c.world, expected, expected.writes, actual, actual.writes);
+}
+
 let shownMs = systemClock.nowMs();
 let blocks = 0;
 let transactions = 0;
 let conflicts = 0;
 let exactRuns = 0;
+/** Blocks with key shards elsewhere, shards lost of them, and blocks over real links. */
+let elsewhere = 0;
+let lost = 0;
+let overLinks = 0;
 for (let n = first; n < last; n++) {
   const random = new Random(seed, n);
   for (const c of casesOf(n, random)) {
     const adversity = randomAdversity(random);
     const outcome = runAdversely(engine, c, adversity, random);
-    const difference = differenceFromSerial(engine, c, outcome);
+    let difference = differenceFromSerial(engine, c, outcome);
+    if (n % 25 === 24 && difference === undefined) {
+      difference = await differenceOverLinks(c, placements[overLinks++ % placements.length] as ShardedEngine);
+    }
     if (difference !== undefined) {
       console.error(`block ${n} of seed ${seed}, ${JSON.stringify(adversity)}: ${difference}`);
       process.exit(1);
@@ -71,11 +98,14 @@ for (let n = first; n < last; n++) {
     transactions += c.txs.length;
     conflicts += outcome.stats.slotConflicts + outcome.stats.fieldConflicts + outcome.stats.gasConflicts;
     exactRuns += outcome.stats.exactRuns;
+    if (adversity.shardChaos !== undefined) elsewhere++;
+    lost += outcome.stats.takenOver;
   }
   if (systemClock.nowMs() - shownMs > 1_000 || n === last - 1) {
     shownMs = systemClock.nowMs();
     console.log(
-      `${n + 1 - first} of ${last - first}: ${blocks} blocks, ${transactions} transactions, ${conflicts} conflicts, ${exactRuns} exact runs, all as serially (seed ${seed})`,
+      `${n + 1 - first} of ${last - first}: ${blocks} blocks, ${transactions} transactions, ${conflicts} conflicts, ${exactRuns} exact runs; ${elsewhere} with key shards elsewhere, ${lost} shards lost, ${overLinks} over links; all as serially (seed ${seed})`,
     );
   }
 }
+await Promise.all(placements.map((placed) => placed.close()));
