@@ -93,6 +93,8 @@ export interface LaneApi {
   content(countMax: number, sender?: Uint8Array): Answer<PoolContent>;
   /** Undefined while it takes transactions; else why not. */
   notReady(): string | undefined;
+  /** Between two cuts: a lane that was lost may come back. True when one has since this was asked last. */
+  tend(): boolean;
 }
 
 export type PoolContent = {
@@ -134,5 +136,7 @@ export interface LedLanes extends SettledLanes, PoolView {
   /** Forgets log records that only sealed transactions need. `sealed`: lane positions of a sealed block. */
   trim(sealed: readonly LanePosition[]): Promise<void>;
   onHead(head: LaneHead): void;
+  /** Called between two cuts: lanes that were lost may come back. */
+  tend(): void;
   notReady(): string | undefined;
 }

@@ -10,6 +10,16 @@ export const laneConfig = defineConfig("lane", {
     max: LANES_MAX,
     help: "Lanes that share the senders, each with a pool and a log of its own. Another number takes effect with a restart: what waits moves to its lane.",
   }),
+  lanesIn: oneOf("SHEAF_LANES_IN", ["here", "threads", "processes"], {
+    default: "here",
+    help: "Where lanes run: in the node's own thread, in threads of the node, or in processes of their own.",
+  }),
+  laneTimeoutMs: int("SHEAF_LANE_TIMEOUT_MS", {
+    default: 5_000,
+    min: 500,
+    max: 600_000,
+    help: "Silence after which a lane's thread or process is given up and started again.",
+  }),
   ordering: oneOf("SHEAF_ORDERING", ORDERINGS, {
     default: "priority-fee",
     help: "The order within a cut: by effective priority fee, then by time; or by time of acceptance alone.",

@@ -224,12 +224,21 @@ export class Lane implements LaneApi {
     return this.#pool.content(countMax, sender);
   }
 
+  /** Whether anything is here of the account with this hex key. */
+  isSender(senderKey: string): boolean {
+    return this.#pool.isSender(senderKey);
+  }
+
   usage(): LaneUsage {
     return { txs: this.#pool.size, sizeBytes: this.#pool.sizeBytes };
   }
 
   notReady(): string | undefined {
     return this.#deps.journal.notReady();
+  }
+
+  tend(): boolean {
+    return false; // it is lost with the process
   }
 
   holdFor(address: Uint8Array, hash: Uint8Array): boolean {

@@ -301,15 +301,22 @@ export class Lanes implements LedLanes {
     this.#report();
   }
 
+  tend(): void {
+    let isBack = false;
+    for (const lane of this.#deps.lanes) isBack = lane.tend() || isBack;
+    // A lane that is back knows nothing of what the others hold. Where one is lost again this is done again.
+    if (isBack) void this.#holds.recover().catch(() => undefined);
+  }
+
   nextNonce(address: Uint8Array): Answer<bigint | undefined> {
     return this.#laneOf(address).nextNonce(address);
   }
 
   get(hash: Uint8Array): Answer<PooledTransaction | undefined> {
-    return join(
-      this.#active.map((lane) => lane.get(hash)),
-      (found) => found.find((tx) => tx !== undefined),
-    );
+    const answers = this.#active.map((lane) => lane.get(hash));
+    return answers.some((answer) => answer instanceof Promise)
+      ? found(answers)
+      : (answers as (PooledTransaction | undefined)[]).find((tx) => tx !== undefined);
   }
 
   status(): Answer<{ pending: number; queued: number }> {
@@ -335,8 +342,7 @@ export class Lanes implements LedLanes {
 
   /** Where the order receipt of a transaction comes from. */
   async arrivalOf(hash: Uint8Array): Promise<ArrivalBatch | undefined> {
-    const found = await Promise.all(this.#deps.lanes.map((lane) => lane.arrivalOf(hash)));
-    return found.find((batch) => batch !== undefined);
+    return found(this.#deps.lanes.map((lane) => lane.arrivalOf(hash)));
   }
 
   notReady(): string | undefined {
@@ -368,6 +374,18 @@ export class Lanes implements LedLanes {
 
 function unavailable(lane: number): string {
   return `lane ${lane} is being restarted; send it again, it may have been accepted`;
+}
+
+/** The one answer there is. A lane that is lost has none; that it is lost is told only where no other lane has one. */
+async function found<T>(answers: readonly Answer<T | undefined>[]): Promise<T | undefined> {
+  const results = await Promise.allSettled(answers.map(async (answer) => answer));
+  let fault: { reason: unknown } | undefined;
+  for (const result of results) {
+    if (result.status === "rejected") fault ??= { reason: result.reason as unknown };
+    else if (result.value !== undefined) return result.value;
+  }
+  if (fault !== undefined) throw fault.reason;
+  return undefined;
 }
 
 /** At once where all are. */

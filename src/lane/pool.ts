@@ -462,6 +462,10 @@ export class Pool {
     return this.#byHash.values();
   }
 
+  isSender(senderKey: string): boolean {
+    return this.#senders.has(senderKey);
+  }
+
   /** Senders of everything here. */
   *addresses(): Generator<Uint8Array> {
     for (const { address } of this.#senders.values()) yield address;

@@ -53,3 +53,13 @@ export function lockDirectory(directory: string): () => void {
     rmSync(path, { force: true });
   }
 }
+
+/** Releases a lock that a thread of this process held when it ended; another process's lock stays. */
+export function releaseOwnLock(directory: string): void {
+  const path = join(directory, "lock");
+  try {
+    if (readFileSync(path, "utf8") === `${process.pid} ${startTicks(process.pid)}`) rmSync(path, { force: true });
+  } catch {
+    // There is none.
+  }
+}

@@ -251,6 +251,7 @@ export class ClusterNode implements Service {
       shadow,
       orderLog: logs.order,
       laneLogs: logs.lanes,
+      laneSeats: logs.laneSeats,
       lease: {
         holder: `${options.name}@${hostname()}:${process.pid}`,
         leaseMs: logs.leaseMs,

@@ -18,7 +18,7 @@ import { hasCode } from "../base/error.ts";
 import type { Log } from "../base/log.ts";
 import type { Metrics } from "../base/metrics.ts";
 import { runAll, type Service } from "../base/service.ts";
-import type { Engine } from "../execution/execution.ts";
+import type { Account, Engine } from "../execution/execution.ts";
 import { genesisWrites } from "../execution/genesis-state.ts";
 import { isDelegation } from "../execution/transaction-rules.ts";
 import { Executor } from "../executor/executor.ts";
@@ -27,11 +27,16 @@ import { keyshardConfig } from "../keyshard/config.ts";
 import { KeyShard } from "../keyshard/keyshard.ts";
 import { keyshardMetrics } from "../keyshard/metrics.ts";
 import type { L1Reader } from "../l1/l1.ts";
+import type { LaneApi } from "../lane/api.ts";
 import { laneConfig } from "../lane/config.ts";
 import { Lane } from "../lane/lane.ts";
+import { CODE_KINDS } from "../lane/lane-host.ts";
 import { laneOf } from "../lane/lane-of.ts";
+import type { LaneSeat } from "../lane/lane-seat.ts";
 import { Lanes } from "../lane/lanes.ts";
+import { LinkedLane } from "../lane/linked-lane.ts";
 import { laneMetrics } from "../lane/metrics.ts";
+import type { CodeKind } from "../lane/pool.ts";
 import { fence, type Leadership, type LeaseOptions, takeLead } from "../log/lease.ts";
 import type { AppendLog } from "../log/log.ts";
 import type { SafeChain } from "../orderer/api.ts";
@@ -87,6 +92,8 @@ export type SequencerDeps = {
   readonly orderLog: AppendLog;
   /** By lane: at least as many as there are lanes, and those of an earlier start that had more. */
   readonly laneLogs: readonly AppendLog[];
+  /** By lane, where the lanes run elsewhere; their logs are the ones above. */
+  readonly laneSeats?: readonly LaneSeat[];
   /** See SealerDeps. */
   readonly keepLogsFrom?: (() => SealPosition | undefined) | undefined;
   readonly l1: L1Reader;
@@ -466,14 +473,39 @@ export class Sequencer implements Service {
       return l1Fees.parameters;
     };
     const reader = () => this.#executor.pending()?.state ?? this.#keyshard.reader();
+    const codeKind = ({ codeHash }: Account): CodeKind => {
+      if (bytesEqual(codeHash, EMPTY_CODE_HASH)) return "none";
+      return isDelegation(reader().code(codeHash)) ? "delegation" : "contract";
+    };
     const config = readConfig(laneConfig, deps.env);
     const laneLog = log.child({ role: "lane" });
     const ownMetrics = laneMetrics(metrics.withLabels({ role: "lane" }));
     ownMetrics.poolTxsMax.set(config.poolTxsMax * config.lanes);
     const owed = [...replica.tails.owed];
     const opened = await Promise.all(
-      replica.tails.tails.map((tail) => {
+      replica.tails.tails.map((tail): Promise<LaneApi> => {
         const own = owed.filter(({ sender }) => laneOf(sender, config.lanes) === tail.index);
+        const seat = deps.laneSeats?.[tail.index];
+        if (seat !== undefined)
+          return LinkedLane.lead(
+            {
+              seat,
+              term,
+              holder: this.#lease.holder,
+              factOf: (address) => {
+                const account = reader().account(address);
+                if (account === undefined) return { address, nonce: 0n, balanceWei: 0n, codeKind: 0 };
+                const { nonce, balanceWei } = account;
+                return { address, nonce, balanceWei, codeKind: CODE_KINDS.indexOf(codeKind(account)) };
+              },
+              l1Fees: l1FeeParameters,
+              orderedSeq: () => this.sealer.orderedSeq(tail.index),
+              gasLimit: () => this.sealer.head.header.gasLimit,
+              onDropped: (code, count) => ownMetrics.rejected.inc(count, { code }),
+              log: laneLog,
+            },
+            own,
+          );
         return Lane.open(
           config,
           {
@@ -483,10 +515,7 @@ export class Sequencer implements Service {
             clock,
             account: (address) => reader().account(address),
             l1FeeWei: (raw) => l1DataFeeWei(raw, l1FeeParameters()),
-            codeKind: ({ codeHash }) => {
-              if (bytesEqual(codeHash, EMPTY_CODE_HASH)) return "none";
-              return isDelegation(reader().code(codeHash)) ? "delegation" : "contract";
-            },
+            codeKind,
             log: laneLog,
             journal: tail.journal,
             term,

@@ -173,6 +173,7 @@ export class Orderer implements Service, OrdererApi {
   }
 
   async #step(): Promise<void> {
+    this.#deps.lanes.tend();
     if (await this.#followSafeChain()) return;
     if (this.#feed.broken) return this.#rewindToL1();
     if (this.#feed.current === undefined) {

@@ -269,6 +269,8 @@ export function toWireError(error: unknown): { body: RpcErrorBody; unexpected: b
       case "TRACE_TOO_LARGE":
       case "RECORDING_TOO_LARGE":
         return { body: { code: -32003, message: `response too large: ${words}` }, unexpected: false };
+      case "LANE_LOST":
+        return { body: { code: -32005, message: `ask again: ${words}` }, unexpected: false };
       case "TRACE_THREAD_FAILED":
         return { body: { code: -32005, message: `the trace was stopped: ${words}` }, unexpected: false };
       case "LOG_RESULT_LIMIT":

@@ -9,6 +9,9 @@ import { silentLog } from "../../base/log.ts";
 import { Metrics } from "../../base/metrics.ts";
 import { EthereumjsEngine } from "../../execution/ethereumjs-engine.ts";
 import { MemoryL1 } from "../../l1/memory-l1.ts";
+import { LaneSeat } from "../../lane/lane-seat.ts";
+import type { OpenLink } from "../../link/link.ts";
+import type { AppendLog } from "../../log/log.ts";
 import { MemoryLog } from "../../log/memory-log.ts";
 import type { Block } from "../../protocol/block.ts";
 import type { Genesis } from "../../protocol/genesis.ts";
@@ -52,11 +55,16 @@ export class LaneWorld {
   chain = new MemoryChainStore();
   state = new MemoryState((n) => this.chain.blockHash(n));
   readonly orderLog = new MemoryLog("order");
-  readonly laneLogs: MemoryLog[] = [];
+  readonly laneLogs: AppendLog[] = [];
+  /** Where the lanes run, when it is not here: their logs are files then. */
+  readonly #openLink: OpenLink | undefined;
+  #seats: LaneSeat[] = [];
+  laneTimeoutMs = 60_000;
   readonly genesis: Genesis;
   readonly #genesisOrigin = this.l1.mine({ timestamp: Math.floor(systemClock.nowMs() / 1_000) - 50 });
 
-  constructor() {
+  constructor(openLink?: OpenLink) {
+    this.#openLink = openLink;
     const funded = Array.from({ length: SENDERS }, (_, i) => toHexKey(transfer(i, 0).sender));
     // L1Block is a contract that accepts anything: its content is tested with the real contracts.
     const l1Block = { balanceWei: 0n, nonce: 1n, code: fromHex("00"), storage: new Map() };
@@ -85,8 +93,20 @@ export class LaneWorld {
     };
   }
 
-  open(lanes: number, env: Readonly<Record<string, string>> = {}): Promise<Sequencer> {
-    while (this.laneLogs.length < lanes) this.laneLogs.push(new MemoryLog(`lane-${this.laneLogs.length}`));
+  /** Starts again, as after a kill: workers of the start before end without a word. */
+  async open(lanes: number, env: Readonly<Record<string, string>> = {}): Promise<Sequencer> {
+    const count = Math.max(lanes, this.laneLogs.length);
+    const settings = { SHEAF_LANES: String(lanes), ...env };
+    if (this.#openLink === undefined)
+      while (this.laneLogs.length < count) this.laneLogs.push(new MemoryLog(`lane-${this.laneLogs.length}`));
+    else {
+      await this.#closeSeats();
+      const openLink = this.#openLink;
+      this.#seats = await Promise.all(
+        Array.from({ length: count }, (_, index) => this.#openSeat(index, openLink, settings)),
+      );
+      this.laneLogs.splice(0, this.laneLogs.length, ...this.#seats.map((seat) => seat.log));
+    }
     return Sequencer.open({
       genesis: this.genesis,
       genesisOrigin: this.#genesisOrigin,
@@ -96,17 +116,33 @@ export class LaneWorld {
       engine: new EthereumjsEngine(),
       orderLog: this.orderLog,
       laneLogs: this.laneLogs,
+      laneSeats: this.#seats,
       l1: this.l1,
       safeChain: {
         safeHead: () => ({ number: 0, hash: (this.chain.block(0) as Block).hash }),
         block: (n) => this.chain.block(n),
       },
       l1Heads: () => ({ safe: 0, finalized: 0 }),
-      env: { SHEAF_LANES: String(lanes), SHEAF_CUT_INTERVAL_MS: "10", SHEAF_L1_POLL_MS: "50", ...env },
+      env: { SHEAF_CUT_INTERVAL_MS: "10", SHEAF_L1_POLL_MS: "50", ...settings },
       log: silentLog,
       metrics: new Metrics().withLabels({ rollup: "t", cluster: "t" }),
       clock: systemClock,
     });
+  }
+
+  #openSeat(index: number, openLink: OpenLink, env: Readonly<Record<string, string>>): Promise<LaneSeat> {
+    const place = { store: "file", folder: join(this.#folder, `lane-${index}`), name: `lane-${index}` } as const;
+    return LaneSeat.open({
+      settings: { index, chainId: CHAIN_ID, place, env },
+      openLink,
+      timeoutMs: this.laneTimeoutMs,
+      log: silentLog,
+      clock: systemClock,
+    });
+  }
+
+  async #closeSeats(): Promise<void> {
+    await Promise.all(this.#seats.splice(0).map((seat) => seat.close()));
   }
 
   /** Everything but the logs is lost. */
@@ -144,6 +180,7 @@ export class LaneWorld {
   }
 
   async close(): Promise<void> {
+    await this.#closeSeats();
     await this.#database.close();
     rmSync(this.#folder, { recursive: true, force: true });
   }
