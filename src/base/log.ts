@@ -36,6 +36,9 @@ function wrap(inner: PinoLike): Log {
 
 /** Opens the process's log on a file descriptor (default stderr) or a file path. */
 export function createLog(options: { level: LogLevel; destination?: string | number; fields?: LogFields }): Log {
+  const destination = pino.destination({ dest: options.destination ?? 2, sync: false, mkdir: true });
+  // A log that nobody reads any more is no reason to stop, least of all while stopping in order.
+  destination.on("error", () => undefined);
   const inner = pino(
     {
       level: options.level,
@@ -45,7 +48,7 @@ export function createLog(options: { level: LogLevel; destination?: string | num
       formatters: { level: (label) => ({ level: label }) },
       serializers: { err: pino.stdSerializers.err },
     },
-    pino.destination({ dest: options.destination ?? 2, sync: false, mkdir: true }),
+    destination,
   );
   return wrap(inner);
 }

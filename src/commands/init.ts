@@ -23,7 +23,7 @@ export function addInitCommand(program: Command, context: CommandContext): void 
       progress.step("compiling what is stale");
       await buildStale();
       const { dir, ...rest } = options;
-      const path = await writeNetwork({ ...rest, folder: resolve(dir), onProgress: (step) => progress.step(step) });
+      const { path } = await writeNetwork({ ...rest, folder: resolve(dir), onProgress: (step) => progress.step(step) });
       progress.done();
       context.out(`${path}\nstart it with: sheaf up --config ${path}`);
     });

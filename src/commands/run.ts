@@ -37,12 +37,14 @@ Examples:
 async function runProcess(roles: string[], options: Options, context: CommandContext): Promise<void> {
   const network = readNetwork(options.config);
   const spec = findProcess(network, { name: options.name, roles });
-  // A signal to itself is the one way to stop: with its deadline.
-  if (options.withParent === true)
+  // A signal to itself is the one way to stop: with its deadline. Whoever is gone reads nothing any more.
+  if (options.withParent === true) {
+    for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
     process.stdin
       .once("end", () => process.kill(process.pid, "SIGTERM"))
       .once("error", () => process.kill(process.pid, "SIGTERM"))
       .resume();
+  }
   const log = createLog({ level: options.logLevel, fields: { network: network.network } });
   const common = { network, process: spec, env: context.env, clock: systemClock };
   const node = spec.roles.includes("l1") ? await L1Node.create(common) : await ProcessNode.create({ ...common, log });

@@ -2,9 +2,9 @@
 import { mkdirSync } from "node:fs";
 import type { Clock } from "../base/clock.ts";
 import { readConfig } from "../base/config.ts";
+import { developmentL1Config } from "../l1/config.ts";
 import { JsonRpcClient } from "../l1/json-rpc.ts";
 import { dataDirOf, environmentOf, hostAndPort, type Network, type ProcessSpec } from "../node/network-file.ts";
-import { devnetConfig } from "./config.ts";
 import { devnetError } from "./error.ts";
 import { type L1Handle, startL1 } from "./l1-process.ts";
 
@@ -23,9 +23,9 @@ export class L1Node {
   }): Promise<L1Node> {
     const dataDir = dataDirOf(p.network, p.process);
     mkdirSync(dataDir, { recursive: true });
-    const { l1BlockSeconds } = readConfig(devnetConfig, environmentOf(p.network, p.process, p.env));
+    const { blockSeconds } = readConfig(developmentL1Config, environmentOf(p.network, p.process, p.env));
     const handle = await startL1(dataDir, hostAndPort(p.process.rpc ?? "").port, p.clock);
-    await new JsonRpcClient({ url: handle.rpcUrl, timeoutMs: 30_000 }).call("evm_setIntervalMining", [l1BlockSeconds]);
+    await new JsonRpcClient({ url: handle.rpcUrl, timeoutMs: 30_000 }).call("evm_setIntervalMining", [blockSeconds]);
     return new L1Node(handle);
   }
 

@@ -29,16 +29,17 @@ export async function startL1(dataDir: string, port: number, clock: Clock): Prom
     const url = `http://127.0.0.1:${record.port}`;
     const genesisHash = await genesisHashAt(url);
     if (genesisHash !== undefined && genesisHash === record.genesisHash && isAnvil(record.pid)) {
-      const gone = async (): Promise<void> => {
-        while (isAnvil(record.pid)) await clock.sleep(50);
+      // It is nobody's child here: its end is seen by looking.
+      const gone = async (everyMs: number): Promise<void> => {
+        while (isAnvil(record.pid)) await clock.sleep(everyMs);
       };
       return {
         rpcUrl: url,
         beaconUrl: url,
-        exited: new Promise(() => undefined),
+        exited: gone(500),
         stop: async () => {
           process.kill(record.pid, "SIGINT");
-          await gone();
+          await gone(50);
         },
       };
     }

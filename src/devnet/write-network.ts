@@ -24,14 +24,18 @@ export type WriteNetworkOptions = DeploymentOptions & {
   readonly executors: number;
   /** 0 takes free ones, else ports from here on. */
   readonly firstPort: number;
+  /** Log servers; without them logs are files. */
+  readonly logs?: { readonly servers: readonly string[]; readonly replicas: number; readonly tokenFile?: string };
   /** Settings of all processes. */
   readonly settings?: Readonly<Record<string, string>>;
   readonly onProgress?: (step: string) => void;
   readonly clock?: Clock;
 };
 
-/** @returns the path of the network file. @throws {DevnetError} DEVNET_NETWORK_EXISTS */
-export async function writeNetwork(options: WriteNetworkOptions): Promise<string> {
+/** @returns the path of the network file, and what stands on its L1. @throws {DevnetError} DEVNET_NETWORK_EXISTS */
+export async function writeNetwork(
+  options: WriteNetworkOptions,
+): Promise<{ readonly path: string; readonly deployment: Deployment }> {
   const { folder } = options;
   const clock = options.clock ?? systemClock;
   const progress = options.onProgress ?? (() => undefined);
@@ -90,6 +94,7 @@ export async function writeNetwork(options: WriteNetworkOptions): Promise<string
     dataDir: "data",
     pki: "pki",
     l1: { chainId: L1_CHAIN_ID, rpc: [`http://${l1Address}`], beacon: `http://${l1Address}` },
+    ...(options.logs === undefined ? {} : { logs: options.logs }),
     clusters,
     // Data reaches L1 in seconds though blobs are far from full: nobody wants to wait in a development network.
     settings: {
@@ -108,5 +113,5 @@ export async function writeNetwork(options: WriteNetworkOptions): Promise<string
   initAuthority(network, nowMs);
   for (const process of network.processes)
     if (process.cluster !== undefined) issueFor(network, process, { nowMs, days: CERTIFICATE_DAYS });
-  return path;
+  return { path, deployment };
 }

@@ -72,6 +72,15 @@ export const l1Config = defineConfig("l1", {
   }),
 });
 
+export const developmentL1Config = defineConfig("devnet", {
+  blockSeconds: int("SHEAF_DEVNET_L1_BLOCK_SECONDS", {
+    default: 2,
+    min: 1,
+    max: 60,
+    help: "Time between blocks of a development L1 (role `l1` of a network file), in seconds.",
+  }),
+});
+
 /** Options of a sender by configuration. */
 export function senderOptions(config: ConfigOf<typeof l1Config>, chainId: number): L1SenderOptions {
   return {

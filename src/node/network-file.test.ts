@@ -1,5 +1,6 @@
 /** The network file: what is wrong in it is told with line and path; keys are files for their owner alone. */
 import assert from "node:assert/strict";
+import { X509Certificate } from "node:crypto";
 import { chmodSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,8 +8,6 @@ import { test } from "node:test";
 import { systemClock } from "../base/clock.ts";
 import { hasCode } from "../base/error.ts";
 import { identitiesOf } from "../link/certificate.ts";
-import "./cluster-node.ts"; // declares the settings of all roles
-import { X509Certificate } from "node:crypto";
 import { environmentOf, findProcess, parseNetwork } from "./network-file.ts";
 import { credentialsOf, initAuthority, issueFor, readAccountKey, writeAccountKey } from "./pki.ts";
 
@@ -66,6 +65,10 @@ test("a good file gives its processes, found by name or by roles", () => {
   const posts = findProcess(network, { name: "posts", roles: [] });
   assert.equal(environmentOf(network, posts, {})["SHEAF_EXECUTORS"], "3");
   assert.equal(environmentOf(network, posts, { SHEAF_EXECUTORS: "5" })["SHEAF_EXECUTORS"], "5");
+  const replicated = parseNetwork(`${GOOD}logs: { servers: ["n1:4222", "n2:4222"], tls: true }`, "f");
+  const env = environmentOf(replicated, posts, {});
+  assert.equal(env["SHEAF_LOG"], "nats");
+  assert.equal(env["SHEAF_LOG_NATS_SERVERS"], "tls://n1:4222,tls://n2:4222");
 });
 
 test("what is wrong is told with its line, its path and what is wanted", () => {

@@ -12,6 +12,7 @@ import { z } from "zod";
 import { CONFIG_MAPS, type Field } from "../base/config.ts";
 import { CodedError, defineErrors } from "../base/error.ts";
 import { NAME_PATTERN } from "../link/certificate.ts";
+import "./settings.ts";
 
 export const networkError = defineErrors("Network", {
   NETWORK_FILE_MISSING: {
@@ -93,6 +94,15 @@ export const networkSchema = z.strictObject({
       beacon: url.describe("Beacon API, for blobs."),
     })
     .describe("The settlement layer."),
+  logs: z
+    .strictObject({
+      servers: z.array(address).min(1).describe("NATS servers with JetStream; the first that answers is used."),
+      replicas: z.int().min(1).max(5).optional().describe("Servers that hold each log; default 3."),
+      tls: z.boolean().optional().describe("Whether the servers are called with TLS."),
+      tokenFile: path.optional().describe("File with the token they ask for, for its owner alone (0600)."),
+    })
+    .optional()
+    .describe("Log servers of all clusters; without them logs are files of each sequencer."),
   clusters: z
     .record(
       name,
@@ -284,7 +294,10 @@ export function hostAndPort(text: string): { readonly host: string; readonly por
   return { host: text.slice(0, at).replace(/^\[|\]$/g, ""), port: Number(text.slice(at + 1)) };
 }
 
-/** Environment of a process: its own variables win, then its settings in the file, then the network's. */
+/**
+ * Environment of a process: its own variables win, then its settings in the file, then the network's. The token of log
+ * servers is not in it: see `logTokenOf`.
+ */
 export function environmentOf(
   network: Network,
   process: ProcessSpec,
@@ -292,7 +305,16 @@ export function environmentOf(
 ): Record<string, string | undefined> {
   const texts = (settings: Parsed["settings"]): Record<string, string> =>
     Object.fromEntries(Object.entries(settings ?? {}).map(([key, value]) => [key, String(value)]));
-  return { ...texts(network.settings), ...texts(process.settings), ...env };
+  const { logs } = network;
+  const log: Record<string, string> =
+    logs === undefined
+      ? {}
+      : {
+          SHEAF_LOG: "nats",
+          SHEAF_LOG_NATS_SERVERS: logs.servers.map((s) => (logs.tls === true ? `tls://${s}` : s)).join(","),
+          ...(logs.replicas === undefined ? {} : { SHEAF_LOG_NATS_REPLICAS: String(logs.replicas) }),
+        };
+  return { ...log, ...texts(network.settings), ...texts(process.settings), ...env };
 }
 
 /** Folder of the process's data. */

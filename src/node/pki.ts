@@ -92,6 +92,12 @@ export function readAccountKey(network: Network, path: string): Uint8Array {
   return fromHex(`0x${text}`);
 }
 
+/** What log servers ask for, as the variable that carries it. @throws {NetworkError} NETWORK_KEY_FILE */
+export function logTokenOf(network: Network): { readonly SHEAF_LOG_NATS_TOKEN?: string } {
+  const file = network.logs?.tokenFile;
+  return file === undefined ? {} : { SHEAF_LOG_NATS_TOKEN: readPrivate(resolve(network.folder, file)).trim() };
+}
+
 export function writeAccountKey(file: string, key: Uint8Array): void {
   writePrivate(file, `${toHex(key)}\n`);
 }

@@ -29,7 +29,7 @@ import {
   type ProcessSpec,
   type RoleName,
 } from "./network-file.ts";
-import { credentialsOf, readAccountKey } from "./pki.ts";
+import { credentialsOf, logTokenOf, readAccountKey } from "./pki.ts";
 import { openPublisherNode } from "./publisher-node.ts";
 import { openVerifyingNode } from "./verifying-node.ts";
 
@@ -89,7 +89,7 @@ async function open(options: ProcessOptions, close: CloseStack): Promise<Service
   const log = options.log.child({ process: spec.name, cluster });
   const registry = new Metrics();
   const metrics = registry.withLabels({ rollup: network.network, cluster });
-  const env = environmentOf(network, spec, options.env);
+  const env = { ...logTokenOf(network), ...environmentOf(network, spec, options.env) };
   const has = (role: RoleName): boolean => spec.roles.includes(role);
   const credentials = credentialsOf(network, spec, clock.nowMs());
   const l1 = { rpcUrl: network.l1.rpc.join(","), beaconUrl: network.l1.beacon, chainId: network.l1.chainId };

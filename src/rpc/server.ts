@@ -423,7 +423,11 @@ export class RpcServer implements Service {
     // another has no socket of its own yet and never closes, so the connection's end counts too.
     const { socket } = request;
     this.#budget.add(body.length);
+    let isHeld = true;
     const release = (): void => {
+      // A connection that ends closes the response while it tells its own listeners: both come here then.
+      if (!isHeld) return;
+      isHeld = false;
       clearTimeout(timer);
       response.removeListener("close", release);
       socket.removeListener("close", release);
