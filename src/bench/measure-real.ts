@@ -45,6 +45,7 @@ export type RealRow = {
 };
 
 export type RealReport = {
+  readonly isRecorded: boolean;
   readonly txs: number;
   readonly serial: {
     readonly microsPerTx: number;
@@ -126,7 +127,7 @@ export async function measureReal(
     await copies?.close();
     await chain.close();
   }
-  return report(rounds, shapes, cores);
+  return report(chain.isRecorded, rounds, shapes, cores);
 }
 
 async function runRound(
@@ -189,7 +190,7 @@ function serially(engine: WasmEngine, c: BenchEpoch) {
   return { results, wallMicros, cpuMicros, gas };
 }
 
-function report(all: readonly Round[], shapes: readonly RealShape[], cores: number): RealReport {
+function report(isRecorded: boolean, all: readonly Round[], shapes: readonly RealShape[], cores: number): RealReport {
   const quiet = leastDisturbed(all, ({ serialMicros, serialCpuMicros }) => serialMicros / serialCpuMicros);
   const txs = median(quiet.map((round) => round.txs));
   const microsPerTx = median(quiet.map((round) => round.serialCpuMicros / Math.max(1, round.txs)));
@@ -197,6 +198,7 @@ function report(all: readonly Round[], shapes: readonly RealShape[], cores: numb
   const paired = quiet.flatMap((round) => round.paired ?? []);
   const others = quiet.flatMap((round) => round.others ?? []);
   return {
+    isRecorded,
     txs,
     serial: {
       microsPerTx,

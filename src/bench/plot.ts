@@ -5,7 +5,7 @@
  */
 import type { BenchReport, WorkloadReport } from "./bench.ts";
 
-const PANEL = { width: 520, height: 380, left: 62, right: 24, top: 62, bottom: 92 };
+const PANEL = { width: 520, height: 380, left: 84, right: 24, top: 62, bottom: 92 };
 const COLUMNS = 2;
 const COLORS = ["#0b62a4", "#d1570c", "#2a8a3e", "#7a3fa0", "#8a6d1a"];
 const LEAST = 0.25;
@@ -16,18 +16,21 @@ export function plotReport(report: BenchReport): string {
   const columns = Math.min(COLUMNS, Math.max(1, panels.length));
   const rows = Math.max(1, Math.ceil(panels.length / columns));
   const width = columns * PANEL.width;
-  const height = rows * PANEL.height + 40;
+  const height = rows * PANEL.height + 56;
   const body = panels.map(
     (w, i) =>
       `<g transform="translate(${(i % columns) * PANEL.width} ${Math.floor(i / columns) * PANEL.height})">${panel(w, report)}</g>`,
   );
   const { machine, options } = report;
-  const note = `${machine.cores} × ${machine.cpu}, node ${machine.node}; epochs of ${options.txs} transactions, seed ${options.seed}. Dots: real threads on this machine. Lines: virtual time, a core each.`;
+  const notes = [
+    `${machine.cores} × ${machine.cpu}, node ${machine.node}; epochs of ${options.txs} transactions, seed ${options.seed}.`,
+    "Dots: real threads on this machine. Lines: virtual time, a core for each thread.",
+  ];
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" font-family="DejaVu Sans, Helvetica, Arial, sans-serif" font-size="12">`,
     `<rect width="${width}" height="${height}" fill="white"/>`,
     ...body,
-    text(14, height - 16, note, { size: 11, fill: "#555" }),
+    ...notes.map((note, i) => text(14, height - 32 + 16 * i, note, { size: 11, fill: "#555" })),
     "</svg>",
     "",
   ].join("\n");
@@ -63,7 +66,11 @@ function panel(w: WorkloadReport, report: BenchReport): string {
     parts.push(
       line(PANEL.left, y(speedup), PANEL.left + across, y(speedup), speedup === 1 ? "#555" : "#e4e4e4", speedup === 1),
     );
-    parts.push(text(PANEL.left - 6, y(speedup) + 4, `${speedup}×`, { anchor: "end" }));
+    parts.push(
+      text(PANEL.left - 6, y(speedup) + 4, speedup < 1 ? `1/${Math.round(1 / speedup)}×` : `${speedup}×`, {
+        anchor: "end",
+      }),
+    );
   }
   parts.push(text(PANEL.left + across / 2, PANEL.top + down + 34, "executors", { anchor: "middle", fill: "#333" }));
   parts.push(

@@ -116,6 +116,17 @@ export async function drawSimulation(
     ({ executors, shards, isDeciding }) => executors <= 2 && shards === executors && !isDeciding,
   );
   const traces = await traceChain(engine, open, signal);
+  if (real.isRecorded)
+    return {
+      bounds: boundsOf(traces),
+      reproduction: [],
+      isReproduced: false,
+      simulated: [],
+      refusal:
+        "recorded blocks each stand on a state of their own and are over before executors are warm: no more is drawn",
+      cost: {},
+      breakEven: undefined,
+    };
   const reproduction: Reproduction[] = [];
   for (const { executors, shards, speedup } of checked) {
     const shape = {
@@ -191,14 +202,13 @@ async function runShape(
   const chain = open();
   const samples: Sample[] = [];
   let virtual: VirtualCluster | undefined;
-  const warmups = chain.isRecorded ? 0 : options.warmups;
+  const { warmups } = options;
   try {
-    for (let n = 0; chain.isRecorded || (n < warmups + EPOCHS_MAX && !isEnough(samples)); n++) {
+    for (let n = 0; n < warmups + EPOCHS_MAX && !isEnough(samples); n++) {
       signal.throwIfAborted();
       const c = await chain.next();
       if (c === undefined) break;
-      if (virtual === undefined || chain.isRecorded)
-        virtual = new VirtualCluster(engine, shape, new StateView(c.folder));
+      virtual ??= new VirtualCluster(engine, shape, new StateView(c.folder));
       const before = serially(engine, c);
       const expected = digestOf(before.results);
       // What was left behind by other runs is not to be swept in this one.
@@ -223,9 +233,7 @@ async function runShape(
   } finally {
     await chain.close();
   }
-  return chain.isRecorded
-    ? samples
-    : samples.toSorted((a, b) => a.epoch.disturbance - b.epoch.disturbance).slice(0, EPOCHS);
+  return samples.toSorted((a, b) => a.epoch.disturbance - b.epoch.disturbance).slice(0, EPOCHS);
 }
 
 function isEnough(samples: readonly Sample[]): boolean {
@@ -258,8 +266,7 @@ function serially(engine: WasmEngine, c: BenchEpoch): { results: BatchResults; m
 }
 
 function boundsOf(traces: readonly Trace[]): Bounds | undefined {
-  const last = traces.at(-1);
-  if (last === undefined) return undefined;
+  if (traces.length === 0) return undefined;
   const ratio = (of: (trace: Trace) => number): number =>
     median(traces.map((trace) => trace.workMicros / Math.max(1e-9, of(trace))));
   const perTx = (of: (trace: Trace) => number): number =>
@@ -273,8 +280,17 @@ function boundsOf(traces: readonly Trace[]): Bounds | undefined {
     accessesPerTx: perTx((trace) => trace.accesses),
     recordBytesPerTx: perTx((trace) => trace.recordBytes),
     rawBytesPerTx: perTx((trace) => trace.rawBytes),
-    classes: last.classes,
+    classes: mergedClasses(traces),
   };
+}
+
+function mergedClasses(traces: readonly Trace[]): ClassShare[] {
+  const merged = new Map<string, ClassShare>();
+  for (const { name, count, gas, micros } of traces.flatMap(({ classes }) => classes)) {
+    const before = merged.get(name) ?? { name, count: 0, gas: 0, micros: 0 };
+    merged.set(name, { name, count: before.count + count, gas: before.gas + gas, micros: before.micros + micros });
+  }
+  return [...merged.values()];
 }
 
 function rowOf(shape: Shape, samples: readonly Sample[], traces: readonly Trace[]): SimulatedRow {
