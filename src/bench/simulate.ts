@@ -23,10 +23,11 @@ import { ceilingAt } from "./work-span.ts";
 
 /** Virtual time counts as right when it is off by less. */
 const ERROR_MAX = 0.1;
-/** Epochs measured in virtual time. */
+/** Epochs measured in virtual time: of what is drawn, and of what is held against real runs. */
 const EPOCHS = 3;
-/** Epochs tried until so many were not disturbed: others had the processor for at most this share of the time. */
-const EPOCHS_MAX = 8;
+const CHECK_EPOCHS = 6;
+/** Times as many epochs are tried until so many were not disturbed: others had the processor for at most this share of the time. */
+const TRIES = 3;
 const DISTURBANCE_MAX = 0.03;
 /** A thread that is busy for more of the time is what everything waits for. */
 const SATURATED = 0.8;
@@ -138,7 +139,7 @@ export async function drawSimulation(
       areShardsApart: false,
       processors: here,
     };
-    const samples = await runShape(engine, open, shape, options, signal);
+    const samples = await runShape(engine, open, shape, CHECK_EPOCHS, options, signal);
     const predicted = median(samples.map((s) => s.serialMicros / s.epoch.wallMicros));
     reproduction.push({ executors, predicted, measured: speedup.median, error: predicted / speedup.median - 1 });
   }
@@ -178,7 +179,7 @@ export async function drawSimulation(
   );
   const simulated: SimulatedRow[] = [];
   for (const shape of shapes)
-    simulated.push(rowOf(shape, await runShape(engine, open, shape, options, signal), traces));
+    simulated.push(rowOf(shape, await runShape(engine, open, shape, EPOCHS, options, signal), traces));
   const cost: Record<string, number | null> = {};
   for (const [name] of networks)
     cost[name] = simulated.find((row) => row.network === name && row.speedup.median > 1)?.executors ?? null;
@@ -196,6 +197,7 @@ async function runShape(
   engine: WasmEngine,
   open: () => EpochChain,
   shape: Shape,
+  epochs: number,
   options: BenchOptions,
   signal: AbortSignal,
 ): Promise<Sample[]> {
@@ -204,7 +206,7 @@ async function runShape(
   let virtual: VirtualCluster | undefined;
   const { warmups } = options;
   try {
-    for (let n = 0; n < warmups + EPOCHS_MAX && !isEnough(samples); n++) {
+    for (let n = 0; n < warmups + epochs * TRIES && !isEnough(samples, epochs); n++) {
       signal.throwIfAborted();
       const c = await chain.next();
       if (c === undefined) break;
@@ -233,11 +235,11 @@ async function runShape(
   } finally {
     await chain.close();
   }
-  return samples.toSorted((a, b) => a.epoch.disturbance - b.epoch.disturbance).slice(0, EPOCHS);
+  return samples.toSorted((a, b) => a.epoch.disturbance - b.epoch.disturbance).slice(0, epochs);
 }
 
-function isEnough(samples: readonly Sample[]): boolean {
-  return samples.filter(({ epoch }) => epoch.disturbance <= DISTURBANCE_MAX).length >= EPOCHS;
+function isEnough(samples: readonly Sample[], epochs: number): boolean {
+  return samples.filter(({ epoch }) => epoch.disturbance <= DISTURBANCE_MAX).length >= epochs;
 }
 
 async function traceChain(engine: WasmEngine, open: () => EpochChain, signal: AbortSignal): Promise<Trace[]> {
