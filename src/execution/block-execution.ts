@@ -315,18 +315,49 @@ export class BlockExecution {
 
   /** Seals the block. `prepare` hashes the writes on top of the parent's state. */
   finish<P extends { readonly stateRoot: Uint8Array }>(prepare: (writes: StateWrites) => P): FinishedBlock<P> {
+    const writes = this.#end();
+    return this.#assemble(writes, this.#commitments(), prepare(writes));
+  }
+
+  /** As {@link finish}; where others hash the state, everything else is hashed beside them. */
+  async finishBeside<P extends { readonly stateRoot: Uint8Array }>(
+    prepare: (writes: StateWrites) => P | Promise<P>,
+  ): Promise<FinishedBlock<P>> {
+    const writes = this.#end();
+    const preparing = prepare(writes);
+    if (!(preparing instanceof Promise)) return this.#assemble(writes, this.#commitments(), preparing);
+    preparing.catch(() => undefined); // thrown where it is awaited
+    const commitments = this.#commitments();
+    return this.#assemble(writes, commitments, await preparing);
+  }
+
+  #end(): StateWrites {
     assert(!this.#busy && !this.#finished, "a block is finished once, between batches");
     this.#finished = true;
-    const writes = this.#allWrites();
-    const prepared = prepare(writes);
+    return this.#allWrites();
+  }
+
+  #commitments(): Commitments {
+    return {
+      transactionsRoot: orderedTrieRoot(this.#transactions),
+      receiptsRoot: orderedTrieRoot(this.#encodedReceipts),
+      accessList: this.#encodeAccessList(),
+    };
+  }
+
+  #assemble<P extends { readonly stateRoot: Uint8Array }>(
+    writes: StateWrites,
+    { transactionsRoot, receiptsRoot, accessList }: Commitments,
+    prepared: P,
+  ): FinishedBlock<P> {
     const { env, attributes } = this;
     const header: Header = {
       parentHash: this.#parent.hash,
       ommersHash: EMPTY_OMMERS_HASH,
       coinbase: env.coinbase,
       stateRoot: prepared.stateRoot,
-      transactionsRoot: orderedTrieRoot(this.#transactions),
-      receiptsRoot: orderedTrieRoot(this.#encodedReceipts),
+      transactionsRoot,
+      receiptsRoot,
       logsBloom: this.#bloom,
       difficulty: 0n,
       number: env.number,
@@ -351,10 +382,16 @@ export class BlockExecution {
       origin: { number: attributes.origin.number, hash: attributes.origin.hash },
       sequenceNumber: attributes.sequenceNumber,
     };
-    const accessList = this.#encodeAccessList();
     return { block, receipts: this.#receipts, writes, prepared, accessList };
   }
 }
+
+/** What a header has of a block's content beside its state. */
+type Commitments = {
+  readonly transactionsRoot: Uint8Array;
+  readonly receiptsRoot: Uint8Array;
+  readonly accessList: Uint8Array | undefined;
+};
 
 /** Builds a block in one go from the sequenced transactions of its body (deposits come from the attributes). */
 export async function executeBlock<P extends { readonly stateRoot: Uint8Array }>(

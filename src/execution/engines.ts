@@ -37,11 +37,11 @@ export const engineConfig = defineConfig("node", {
     default: 1,
     min: 1,
     max: 256,
-    help: "Ranges of keccak(address) that validate results separately; only with several executors.",
+    help: "Key shards that hold the state by ranges of keccak(address), each in a database of its own; with several executors they also validate results separately. 1 on an empty data folder: the state is in the node's database. Where key shards hold it, another number moves the state while the node runs.",
   }),
   keyShardsIn: oneOf("SHEAF_KEY_SHARDS_IN", ["here", "threads", "processes"], {
     default: "here",
-    help: "Where key shards validate: in the thread that coordinates executors, in threads of their own, or in processes over sockets.",
+    help: "Where several key shards run, for the state and for validation: in the node's own thread, in threads of it, or in processes of their own over sockets.",
   }),
 });
 

@@ -81,7 +81,7 @@ export class Executor implements ExecutorApi {
 
   async finish(): Promise<FinishedBlock> {
     const { execution } = this.#required();
-    const finished = execution.finish((writes) => this.#deps.keyshard.prepare(writes));
+    const finished = await execution.finishBeside((writes) => this.#deps.keyshard.prepare(writes));
     await this.#deps.shadow?.finish(finished);
     return finished;
   }

@@ -1,7 +1,7 @@
 /**
- * What others may ask of a key shard: reads at a version, the root of a write set, and storing it. One shard owns the
- * whole key space here; a range of it later, with the same interface.
+ * What others may ask of the key shards together: reads at a version, the root of a write set, and storing it. How many
+ * there are and where they run does not show.
  */
-import type { StateStore } from "../state/state.ts";
+import type { ChainState } from "../state/state.ts";
 
-export type KeyShardApi = Omit<StateStore, "prune">;
+export type KeyShardApi = Omit<ChainState, "prune" | "proof">;

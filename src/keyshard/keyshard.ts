@@ -1,22 +1,22 @@
 /**
- * Owns a range of the state (here: all of it) for the roles above: delegates to the state store, measures it, and
- * prunes history behind the configured horizon in small steps. Invariant: versions are contiguous block numbers.
+ * Owns the state for the roles above, in one database or on key shards: delegates to the store, measures it, and prunes
+ * history behind the configured horizon in small steps. Invariant: versions are contiguous block numbers.
  */
 import type { Clock } from "../base/clock.ts";
 import type { StateReader } from "../execution/execution.ts";
 import type { StateWrites } from "../protocol/state-writes.ts";
-import type { AccountProof, PreparedState, StateStore } from "../state/state.ts";
+import type { ChainState, PreparedState } from "../state/state.ts";
 import type { KeyShardApi } from "./api.ts";
 import type { KeyShardConfig } from "./config.ts";
 import type { KeyShardMetrics } from "./metrics.ts";
 
 export class KeyShard implements KeyShardApi {
   readonly #config: KeyShardConfig;
-  readonly #state: StateStore;
+  readonly #state: ChainState;
   readonly #clock: Clock;
   readonly #metrics: KeyShardMetrics;
 
-  constructor(config: KeyShardConfig, deps: { state: StateStore; clock: Clock; metrics: KeyShardMetrics }) {
+  constructor(config: KeyShardConfig, deps: { state: ChainState; clock: Clock; metrics: KeyShardMetrics }) {
     this.#config = config;
     this.#state = deps.state;
     this.#clock = deps.clock;
@@ -35,10 +35,12 @@ export class KeyShard implements KeyShardApi {
     return this.#state.reader(version);
   }
 
-  prepare(writes: StateWrites): PreparedState {
+  prepare(writes: StateWrites): PreparedState | Promise<PreparedState> {
     const startMs = this.#clock.nowMs();
     const prepared = this.#state.prepare(writes);
-    this.#metrics.rootSeconds.observe((this.#clock.nowMs() - startMs) / 1_000);
+    const observe = (): void => this.#metrics.rootSeconds.observe((this.#clock.nowMs() - startMs) / 1_000);
+    if (prepared instanceof Promise) void prepared.then(observe, () => undefined);
+    else observe();
     return prepared;
   }
 
@@ -52,15 +54,11 @@ export class KeyShard implements KeyShardApi {
     this.#metrics.oldestVersion.set(this.#state.oldest);
   }
 
+  notReady(): string | undefined {
+    return this.#state.notReady?.();
+  }
+
   rollback(version: number): void {
     this.#state.rollback(version);
-  }
-
-  proof(version: number, address: Uint8Array, slots: readonly Uint8Array[]): AccountProof {
-    return this.#state.proof(version, address, slots);
-  }
-
-  storageRoot(version: number, address: Uint8Array): Uint8Array {
-    return this.#state.storageRoot(version, address);
   }
 }

@@ -23,6 +23,7 @@ import { Gateway } from "../gateway/gateway.ts";
 import { LeaderPool } from "../gateway/leader-pool.ts";
 import { SenderMemo } from "../gateway/sender-memo.ts";
 import { SenderRecovery } from "../gateway/sender-recovery.ts";
+import { openState } from "../keyshard/open-state.ts";
 import { l1Config } from "../l1/config.ts";
 import { connectL1 } from "../l1/connect-l1.ts";
 import { findGenesis } from "../l1/genesis-source.ts";
@@ -42,7 +43,6 @@ import { Shadow } from "../shadow/shadow.ts";
 import { snapshotConfig } from "../snapshot/config.ts";
 import { snapshotMetrics } from "../snapshot/metrics.ts";
 import { Snapshotter, snapshotKeyOf } from "../snapshot/snapshotter.ts";
-import { LmdbState } from "../state/lmdb-state.ts";
 import { storeConfig } from "../store/config.ts";
 import { Database } from "../store/database.ts";
 import { LmdbChainStore } from "../store/lmdb-chain-store.ts";
@@ -76,6 +76,11 @@ export const VERIFIER = "verifier";
 /** Folder of one database of a node whose data is in `dataDir`. */
 export function databaseFolder(dataDir: string, name: typeof SEQUENCER | typeof VERIFIER): string {
   return join(dataDir, name, "db");
+}
+
+/** Folder of one key shard's database. */
+export function shardFolder(dataDir: string, shard: number): string {
+  return join(dataDir, SEQUENCER, `keyshard-${shard}`);
 }
 
 export type ClusterNodeOptions = {
@@ -165,7 +170,10 @@ export class ClusterNode implements Service {
       log,
       metrics,
       create: options.createEngine,
-      openExecutor: (where) => readingExecutor(where, databaseFolder(dataDir, SEQUENCER)),
+      // Elsewhere the state is not in one database, and executors ask for it.
+      ...(engineSettings.keyShards > 1
+        ? {}
+        : { openExecutor: (where) => readingExecutor(where, databaseFolder(dataDir, SEQUENCER)) }),
       guests: options.guests === true,
     });
     close.add("engine", () => engine.close());
@@ -184,7 +192,15 @@ export class ClusterNode implements Service {
     const database = Database.open(databaseFolder(dataDir, SEQUENCER));
     close.add("sequencer database", () => database.close());
     const chain = new LmdbChainStore(database, readConfig(storeConfig, env));
-    const state = new LmdbState(database, { blockHash: (n) => chain.blockHash(n) });
+    const stored = await openState(database, {
+      env,
+      folderOf: (shard) => shardFolder(dataDir, shard),
+      blockHash: (n) => chain.blockHash(n),
+      log,
+      metrics,
+    });
+    close.add("key shards", () => stored.close());
+    const { state } = stored;
     const logs = await openClusterLogs(
       { dataDir, chainId: genesis.chainId, genesisOriginHash: published.origin.hash, env, log, clock },
       close,

@@ -57,7 +57,7 @@ import { StoredChain } from "../rpc/stored-chain.ts";
 import { sealerMetrics } from "../sealer/metrics.ts";
 import { Sealer, type SealPosition } from "../sealer/sealer.ts";
 import type { ShadowApi } from "../shadow/api.ts";
-import type { StateStore } from "../state/state.ts";
+import type { ChainState } from "../state/state.ts";
 import type { ChainStore } from "../store/chain-store.ts";
 import type { Database } from "../store/database.ts";
 import { type ReplicaMetrics, replicaMetrics } from "./metrics.ts";
@@ -85,7 +85,7 @@ export type SequencerDeps = {
   readonly genesisOrigin: L1BlockInfo;
   readonly database: Database;
   readonly chain: ChainStore;
-  readonly state: StateStore;
+  readonly state: ChainState;
   readonly engine: Engine;
   /** Checks every block with another engine. */
   readonly shadow?: ShadowApi | undefined;
@@ -176,7 +176,7 @@ export class Sequencer implements Service {
    */
   static async open(deps: SequencerDeps): Promise<Sequencer> {
     const { chain, state, database, genesis, engine, clock, metrics, log } = deps;
-    storeGenesis(deps);
+    await storeGenesis(deps);
     const keyshard = new KeyShard(readConfig(keyshardConfig, deps.env), {
       state,
       clock,
@@ -274,7 +274,8 @@ export class Sequencer implements Service {
 
   notReady(): string | undefined {
     const ordering = this.#deps.orderLog.notReady();
-    if (ordering !== undefined) return ordering;
+    const storing = ordering ?? this.#keyshard.notReady();
+    if (storing !== undefined) return storing;
     if (this.#leading === undefined) return this.#notFollowing();
     const taking = this.#leading.lanes.notReady();
     if (taking !== undefined) return taking;
@@ -607,7 +608,7 @@ function untilAborted(signal: AbortSignal, work: Promise<void>): Promise<void> {
 }
 
 /** Writes block 0 when the database is empty; else checks that it holds this cluster's. */
-function storeGenesis(deps: SequencerDeps): void {
+async function storeGenesis(deps: SequencerDeps): Promise<void> {
   const { chain, state, database, genesis, genesisOrigin } = deps;
   if (chain.head >= 0) {
     const stored = chain.block(0);
@@ -615,7 +616,7 @@ function storeGenesis(deps: SequencerDeps): void {
     assert(bytesEqual(stored.origin.hash, genesisOrigin.hash), "the database holds the chain of this genesis");
     return;
   }
-  const prepared = state.prepare(genesisWrites(genesis.alloc));
+  const prepared = await state.prepare(genesisWrites(genesis.alloc));
   const header = genesisHeader(genesis, prepared.stateRoot, genesisOrigin);
   const block = {
     hash: headerHash(header),

@@ -57,7 +57,8 @@ export interface ChainView {
   pending(): PendingBlock | undefined;
   /** State after block `number`. @throws {StateError} STATE_PRUNED */
   stateAt(number: number): StateReader;
-  proof(number: number, address: Uint8Array, slots: readonly Uint8Array[]): AccountProof;
+  /** @throws {StateError} STATE_PRUNED */
+  proof(number: number, address: Uint8Array, slots: readonly Uint8Array[]): AccountProof | Promise<AccountProof>;
   /** Environment in which a call on top of block `number` runs (that block's own context, as eth_call wants it). */
   envAt(number: number): BlockEnv;
   /** Fee parameters of L1 as the L1-attributes transaction of the block set them. */

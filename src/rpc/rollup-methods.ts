@@ -62,10 +62,10 @@ export const ROLLUP_METHODS: readonly Method[] = [
     summary: "Output root of a block and what it is made of.",
     params: [required("block", blockNumberOrTag)],
     result: "{version, outputRoot, blockRef, withdrawalStorageRoot, stateRoot, syncStatus?}",
-    run: (s, [ref]) => {
+    run: async (s, [ref]) => {
       const bundle = requireBlock(s, ref);
       const { stateRoot } = bundle.block.header;
-      const { storageRoot } = s.chain.proof(bundle.number, L2_TO_L1_MESSAGE_PASSER, []);
+      const { storageRoot } = await s.chain.proof(bundle.number, L2_TO_L1_MESSAGE_PASSER, []);
       return {
         version: toHex(OUTPUT_VERSION),
         outputRoot: toHex(

@@ -66,8 +66,8 @@ export const STATE_METHODS: readonly Method[] = [
     ],
     result: "AccountProof",
     cost: "scan",
-    run: (s, [account, keys, ref]) => {
-      const proof = s.chain.proof(
+    run: async (s, [account, keys, ref]) => {
+      const proof = await s.chain.proof(
         sealedNumber(s, ref),
         account,
         keys.map(([, key]) => key),

@@ -11,7 +11,7 @@ import type { L1FeeParameters } from "../protocol/l1-fee.ts";
 import type { Receipt } from "../protocol/receipt.ts";
 import type { SystemConfigValues } from "../protocol/system-config.ts";
 import { decodeTransaction } from "../protocol/transaction-codec.ts";
-import type { AccountProof, StateStore } from "../state/state.ts";
+import type { AccountProof, ChainState } from "../state/state.ts";
 import type { ChainStore, FoundLog, LogFilter, StoredAccessList } from "../store/chain-store.ts";
 import type { ChainEvents, ChainView, Heads, PendingBlock } from "./chain-view.ts";
 
@@ -19,7 +19,7 @@ export type StoredChainDeps = {
   readonly chainId: number;
   readonly engine: Engine;
   readonly chain: ChainStore;
-  readonly state: Pick<StateStore, "reader" | "proof" | "oldest" | "head">;
+  readonly state: Pick<ChainState, "reader" | "proof" | "oldest" | "head">;
   readonly genesisConfig: SystemConfigValues;
   readonly l1Heads: () => { safe: number; finalized: number };
   readonly pending: () => PendingBlock | undefined;
@@ -80,7 +80,7 @@ export class StoredChain implements ChainView {
     return this.#deps.state.reader(number);
   }
 
-  proof(number: number, address: Uint8Array, slots: readonly Uint8Array[]): AccountProof {
+  proof(number: number, address: Uint8Array, slots: readonly Uint8Array[]): AccountProof | Promise<AccountProof> {
     return this.#deps.state.proof(number, address, slots);
   }
 

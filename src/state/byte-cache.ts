@@ -64,6 +64,11 @@ export class ByteCache<V> {
     this.#values[place] = value;
   }
 
+  delete(key: Uint8Array): void {
+    const place = this.#find(key, this.#set(key));
+    if (place >= 0) this.#values[place] = undefined;
+  }
+
   clear(): void {
     this.#values.fill(undefined);
   }

@@ -7,17 +7,30 @@
  * Keys are hashes, so a range of first hash bytes is a self-contained part of the state (DESIGN D4).
  */
 import { assert } from "../base/assert.ts";
-import { bytesEqual, compareBytes, EMPTY_BYTES, fromHex, toHexKey } from "../base/bytes.ts";
+import { bytesEqual, compareBytes, fromHex } from "../base/bytes.ts";
 import type { Account, StateReader } from "../execution/execution.ts";
 import { keccak256 } from "../protocol/keccak.ts";
-import { EMPTY_CODE_HASH, EMPTY_TRIE_ROOT } from "../protocol/ordered-trie.ts";
+import { EMPTY_TRIE_ROOT } from "../protocol/ordered-trie.ts";
 import type { StateWrites } from "../protocol/state-writes.ts";
 import type { Database, Table } from "../store/database.ts";
 import { type AccountRecord, accountLeaf, decodeAccount, encodeAccount } from "./account-record.ts";
 import { ByteCache } from "./byte-cache.ts";
+import { CodeStore } from "./code-store.ts";
 import { stateError } from "./error.ts";
+import { SLOT_DEPTH, type TopChange } from "./root-joiner.ts";
+import { encodeSlot, isZero, slotValue } from "./slot-record.ts";
 import type { AccountProof, PreparedState, StateStore } from "./state.ts";
-import { ACCOUNT_TRIE, entryKey, readTrieId, TRIE_ID_BYTES, trieRange, writeTrieId } from "./state-key.ts";
+import { type AccountChange, type AccountEntry, Prepared, type SlotChange, type SlotEntry } from "./state-changes.ts";
+import {
+  ACCOUNT_TRIE,
+  entryKey,
+  PART_ACCOUNT_TRIES,
+  readTrieId,
+  TRIE_ID_BYTES,
+  trieRange,
+  WHOLE_ACCOUNT_TRIES,
+  writeTrieId,
+} from "./state-key.ts";
 import { TrieBatch } from "./trie.ts";
 import { slotLeafValue } from "./trie-node.ts";
 import { applyNodeDiff, TrieStore } from "./trie-store.ts";
@@ -39,79 +52,29 @@ const WIPED = Uint8Array.of(1);
 /** Some 300 bytes each. */
 const CACHED_ACCOUNTS = 32_768;
 const CACHED_SLOTS = 65_536;
-const CACHED_CODE_BYTES = 16 * 1024 * 1024;
 /** Records and chunks one call of `prune` may touch before it stops: some milliseconds. One version is always done. */
 const PRUNE_STEP = 2000;
-
-type AccountEntry = {
-  /** keccak of the address. */
-  readonly key: Uint8Array;
-  readonly record: AccountRecord | undefined;
-  /** Version that wrote the record; infinite for absent ones: what they were before is not known here. */
-  readonly version: number;
-  /** Of the stored record; undefined for absent ones. */
-  readonly stamp: Uint8Array | undefined;
-};
-
-type SlotEntry = {
-  /** keccak of the slot. */
-  readonly key: Uint8Array;
-  readonly value: Uint8Array;
-  readonly version: number;
-  readonly stamp: Uint8Array | undefined;
-};
-
-type AccountChange = {
-  readonly address: Uint8Array;
-  readonly key: Uint8Array;
-  readonly record: AccountRecord | undefined;
-};
-
-type SlotChange = {
-  readonly storageId: number;
-  readonly slot: Uint8Array;
-  readonly key: Uint8Array;
-  /** All zero: removed. */
-  readonly value: Uint8Array;
-  /** What the slot held; undefined in a new storage. */
-  readonly before: SlotEntry | undefined;
-};
-
-/** A next state that waits for its commit: holds all changes in memory, sorted as they will be written. */
-class Prepared implements PreparedState {
-  stateRoot: Uint8Array = EMPTY_TRIE_ROOT;
-  readonly base: number;
-  readonly generation: number;
-  readonly accounts: AccountChange[] = [];
-  readonly slots: SlotChange[] = [];
-  readonly tries: { readonly trieId: number; readonly batch: TrieBatch }[] = [];
-  readonly wiped: number[] = [];
-  readonly codes: StateWrites["codes"];
-  nextStorageId: number;
-
-  constructor(base: number, generation: number, nextStorageId: number, codes: StateWrites["codes"]) {
-    this.base = base;
-    this.generation = generation;
-    this.nextStorageId = nextStorageId;
-    this.codes = codes;
-  }
-}
 
 export type LmdbStateOptions = {
   /** Hash of a stored block, for BLOCKHASH. */
   readonly blockHash?: (number: number) => Uint8Array | undefined;
+  /** Holds some first bytes of the hashed addresses only, each in an account trie of its own below its slot. */
+  readonly part?: boolean;
 };
 
 export class LmdbState implements StateStore {
   readonly #database: Database;
   readonly #blockHash: (number: number) => Uint8Array | undefined;
   readonly #meta: Table;
-  readonly #codes: Table;
+  readonly #codes: CodeStore;
   readonly #undo: UndoLog;
   /** Accounts, slots and trie nodes. */
   readonly #records: VersionedTable;
   readonly #tries: TrieStore;
   readonly #allTables: readonly Table[];
+  readonly #isPart: boolean;
+  /** Account trie of each first byte. */
+  readonly #trieOf: number[];
 
   #head = -1;
   #oldest = 0;
@@ -129,8 +92,6 @@ export class LmdbState implements StateStore {
 
   readonly #accountCache = new ByteCache<AccountEntry>(ADDRESS_BYTES, CACHED_ACCOUNTS);
   readonly #slotCache = new ByteCache<SlotEntry>(SLOT_CACHE_KEY_BYTES, CACHED_SLOTS);
-  readonly #codeCache = new Map<string, Uint8Array>();
-  #codeCacheBytes = 0;
   readonly #slotCacheKey = new Uint8Array(SLOT_CACHE_KEY_BYTES);
 
   /** @throws {StateError} STATE_FORMAT */
@@ -143,10 +104,12 @@ export class LmdbState implements StateStore {
     this.#allTables = tables;
     const [meta, codes, undo, tombstones, checkpoints, records] = tables as [Table, Table, Table, Table, Table, Table];
     this.#meta = meta;
-    this.#codes = codes;
+    this.#codes = new CodeStore(codes);
+    this.#isPart = options.part === true;
+    this.#trieOf = Array.from({ length: 256 }, () => ACCOUNT_TRIE);
     this.#undo = new UndoLog(undo);
     this.#records = new VersionedTable(records, tombstones, checkpoints, this.#undo, applyNodeDiff);
-    this.#tries = new TrieStore(this.#records, leafValue);
+    this.#tries = new TrieStore(this.#records, this.#isPart ? PART_ACCOUNT_TRIES : WHOLE_ACCOUNT_TRIES);
     this.#load();
     database.onAbort(() => {
       if (this.#touchedBy !== database.transactionNumber) return;
@@ -172,7 +135,7 @@ export class LmdbState implements StateStore {
       this.#head = -1;
       this.#oldest = 0;
       this.#prunedTo = 0;
-      this.#nextStorageId = 1;
+      this.#nextStorageId = this.#isPart ? PART_ACCOUNT_TRIES : WHOLE_ACCOUNT_TRIES;
       this.#root = EMPTY_TRIE_ROOT;
       return;
     }
@@ -208,12 +171,16 @@ export class LmdbState implements StateStore {
 
   // --- reading the head ---
 
+  #accountTrie(key: Uint8Array): number {
+    return this.#trieOf[key[0] as number] as number;
+  }
+
   #account(address: Uint8Array): AccountEntry {
     const known = this.#accountCache.get(address);
     if (known !== undefined) return known;
     assert(address.length === ADDRESS_BYTES, "addresses have 20 bytes");
     const key = keccak256(address);
-    const found = this.#records.read(entryKey(ACCOUNT_TRIE, key)) >= 0;
+    const found = this.#records.read(entryKey(this.#accountTrie(key), key)) >= 0;
     const { buffer } = this.#records;
     const entry = found
       ? {
@@ -250,27 +217,6 @@ export class LmdbState implements StateStore {
     return entry;
   }
 
-  #code(codeHash: Uint8Array): Uint8Array {
-    const name = toHexKey(codeHash);
-    const known = this.#codeCache.get(name);
-    if (known !== undefined) {
-      this.#codeCache.delete(name);
-      this.#codeCache.set(name, known);
-      return known;
-    }
-    if (bytesEqual(codeHash, EMPTY_CODE_HASH)) return EMPTY_BYTES;
-    const code = this.#codes.get(codeHash);
-    assert(code !== undefined, `code ${name} is stored`);
-    this.#codeCache.set(name, code);
-    this.#codeCacheBytes += code.length;
-    for (const [oldest, bytes] of this.#codeCache) {
-      if (this.#codeCacheBytes <= CACHED_CODE_BYTES) break;
-      this.#codeCache.delete(oldest);
-      this.#codeCacheBytes -= bytes.length;
-    }
-    return code;
-  }
-
   // --- readers ---
 
   reader(version: number = this.#head): StateReader {
@@ -286,7 +232,7 @@ export class LmdbState implements StateStore {
       generation = this.#generation;
     };
     const historicAccount = (key: Uint8Array): AccountRecord | undefined => {
-      const payload = this.#records.at(entryKey(ACCOUNT_TRIE, key), version);
+      const payload = this.#records.at(entryKey(this.#accountTrie(key), key), version);
       return payload === undefined ? undefined : decodeAccount(payload, 0);
     };
     const record = (address: Uint8Array): AccountRecord | undefined => {
@@ -304,7 +250,7 @@ export class LmdbState implements StateStore {
         const payload = this.#records.at(entryKey(storageId, entry.key), version);
         return payload === undefined ? ZERO_32 : slotValue(payload, 0, payload.length);
       },
-      code: (codeHash) => this.#code(codeHash),
+      code: (codeHash) => this.#codes.get(codeHash),
       blockHash: (number) =>
         number > version || number < version - 256 ? ZERO_32 : (this.#blockHash(number) ?? ZERO_32),
     };
@@ -354,16 +300,11 @@ export class LmdbState implements StateStore {
     }
     prepared.accounts.sort((a, b) => compareBytes(a.key, b.key));
     prepared.slots.sort((a, b) => a.storageId - b.storageId || compareBytes(a.key, b.key));
-    if (prepared.accounts.length === 0) prepared.stateRoot = this.#root;
+    if (this.#isPart) this.#hashSlots(prepared);
+    else if (prepared.accounts.length === 0) prepared.stateRoot = this.#root;
     else {
       const batch = new TrieBatch(this.#tries.source(ACCOUNT_TRIE), this.#root, this.#tries.cachedRoot(ACCOUNT_TRIE));
-      for (const { address, key, record } of prepared.accounts) {
-        if (record === undefined) batch.delete(key);
-        else {
-          encodeAccount(this.#encoded, 0, record);
-          batch.set(key, accountLeaf(this.#encoded, 0), this.#account(address).record !== undefined);
-        }
-      }
+      for (const change of prepared.accounts) this.#setAccount(batch, change);
       prepared.stateRoot = batch.hash();
       prepared.tries.push({ trieId: ACCOUNT_TRIE, batch });
     }
@@ -371,6 +312,14 @@ export class LmdbState implements StateStore {
   }
 
   readonly #encoded = new Uint8Array(256);
+
+  #setAccount(batch: TrieBatch, { address, key, record }: AccountChange): void {
+    if (record === undefined) batch.delete(key);
+    else {
+      encodeAccount(this.#encoded, 0, record);
+      batch.set(key, accountLeaf(this.#encoded, 0), this.#account(address).record !== undefined);
+    }
+  }
 
   /** Adds slot changes and the trie batch of one account; returns its storage afterwards. */
   #prepareStorage(
@@ -424,9 +373,21 @@ export class LmdbState implements StateStore {
       writeTrieId(id, 0, storageId);
       this.#note(WIPED, id);
     }
+    this.#write(prepared, version);
+    this.#codes.put(prepared.codes);
+    undo.finish();
+    this.#forgetHistory(); // what earlier calls of prune left over
+    this.#head = version;
+    this.#root = prepared.stateRoot;
+    this.#nextStorageId = prepared.nextStorageId;
+    this.#store();
+  }
+
+  /** Stores the changes of a prepared state as those of `version`. */
+  #write(prepared: Prepared, version: number): void {
     const records = this.#records;
     for (const { address, key, record } of prepared.accounts) {
-      const tableKey = entryKey(ACCOUNT_TRIE, key);
+      const tableKey = entryKey(this.#accountTrie(key), key);
       const before = this.#account(address);
       if (record === undefined) {
         records.remove(tableKey, version);
@@ -458,14 +419,7 @@ export class LmdbState implements StateStore {
       this.#slotCacheKey.set(slot, TRIE_ID_BYTES);
       this.#slotCache.set(this.#slotCacheKey, after);
     }
-    for (const { trieId, batch } of prepared.tries) this.#tries.write(trieId, batch, version);
-    for (const [hash, code] of prepared.codes) this.#codes.put(fromHex(hash), code);
-    undo.finish();
-    this.#forgetHistory(); // what earlier calls of prune left over
-    this.#head = version;
-    this.#root = prepared.stateRoot;
-    this.#nextStorageId = prepared.nextStorageId;
-    this.#store();
+    for (const { trieId, batch, prefix } of prepared.tries) this.#tries.write(trieId, batch, version, prefix);
   }
 
   #note(key: Uint8Array, body: Uint8Array): void {
@@ -532,6 +486,76 @@ export class LmdbState implements StateStore {
     }
   }
 
+  // --- a part of the state ---
+
+  /** Begins an empty part at a version: it holds nothing before and nothing yet. Within a transaction. */
+  begin(version: number): void {
+    assert(this.#isPart && this.#head === -1 && this.#database.inTransaction, "an empty part begins at a version");
+    this.#touchedBy = this.#database.transactionNumber;
+    this.#head = version;
+    this.#oldest = version;
+    this.#prunedTo = version;
+    this.#store();
+  }
+
+  /** Names the trie that holds the accounts of a first byte from here on. Not between `prepare` and `commit`. */
+  assign(byte: number, trieId: number): void {
+    assert(this.#isPart && trieId > 0 && trieId < PART_ACCOUNT_TRIES, "a part has account tries of its own");
+    if (this.#trieOf[byte] === trieId) return;
+    this.#trieOf[byte] = trieId;
+    this.#accountCache.clear(); // it may know the byte's accounts of another trie
+  }
+
+  /** What hangs in the slot of a byte at the head. */
+  top(byte: number): TopChange {
+    return { byte, top: this.#slotBatch(Uint8Array.of(byte)).top() };
+  }
+
+  #slotBatch(key: Uint8Array): TrieBatch {
+    const trieId = this.#accountTrie(key);
+    const root = this.#tries.cachedRoot(trieId) ?? this.#tries.content(trieId, key, SLOT_DEPTH);
+    return TrieBatch.below(this.#tries.source(trieId), SLOT_DEPTH, root);
+  }
+
+  /** Hashes the changed slots of the account trie, each by itself. */
+  #hashSlots(prepared: Prepared): void {
+    const { accounts } = prepared;
+    for (let from = 0; from < accounts.length; ) {
+      const { key } = accounts[from] as AccountChange;
+      const byte = key[0] as number;
+      const batch = this.#slotBatch(key);
+      for (; accounts[from]?.key[0] === byte; from++) this.#setAccount(batch, accounts[from] as AccountChange);
+      prepared.tops.push({ byte, top: batch.top() });
+      prepared.tries.push({ trieId: this.#accountTrie(key), batch, prefix: key.subarray(0, 1) });
+    }
+  }
+
+  /** What a prepared part tells of its changed slots. */
+  topsOf(prepared: PreparedState): readonly TopChange[] {
+    assert(prepared instanceof Prepared, "a prepared state comes from the store that made it");
+    return prepared.tops;
+  }
+
+  /**
+   * Stores writes to accounts that no version serves yet (they are being copied here) as if they had always been so:
+   * without history, and without a new version. Within a transaction, and not between `prepare` and `commit`.
+   */
+  amend(writes: StateWrites): void {
+    const prepared = this.prepare(writes) as Prepared;
+    this.#touchedBy = this.#database.transactionNumber;
+    this.#write(prepared, 0);
+    for (const storageId of prepared.wiped)
+      while (this.#records.wipe(...trieRange(storageId), PRUNE_STEP) === PRUNE_STEP);
+    this.#nextStorageId = prepared.nextStorageId;
+    this.#store();
+  }
+
+  /** Forgets what is kept in memory of a trie whose records others removed or wrote. */
+  forgetTrie(trieId: number): void {
+    this.#accountCache.clear();
+    this.#tries.forget(trieId);
+  }
+
   // --- tries ---
 
   proof(version: number, address: Uint8Array, slots: readonly Uint8Array[]): AccountProof {
@@ -558,30 +582,6 @@ export class LmdbState implements StateStore {
   }
 }
 
-/** Leaf value of a stored entry whose payload starts at `at`. */
-function leafValue(trieId: number, bytes: Uint8Array, at: number): Uint8Array {
-  return trieId === ACCOUNT_TRIE ? accountLeaf(bytes, at) : slotLeafValue(bytes.subarray(at));
-}
-
-/** Slot values are stored without leading zeros. */
-function encodeSlot(out: Uint8Array, at: number, value: Uint8Array): number {
-  let start = 0;
-  while (value[start] === 0) start++;
-  out.set(value.subarray(start), at);
-  return HASH_BYTES - start;
-}
-
-function slotValue(bytes: Uint8Array, start: number, end: number): Uint8Array {
-  const value = new Uint8Array(HASH_BYTES);
-  value.set(bytes.subarray(start, end), HASH_BYTES - (end - start));
-  return value;
-}
-
 function sameAccount(a: Account, b: Account): boolean {
   return a.nonce === b.nonce && a.balanceWei === b.balanceWei && bytesEqual(a.codeHash, b.codeHash);
-}
-
-function isZero(bytes: Uint8Array): boolean {
-  for (let i = 0; i < bytes.length; i++) if (bytes[i] !== 0) return false;
-  return true;
 }

@@ -28,31 +28,70 @@ export class RootJoiner {
   #root = EMPTY_TRIE_ROOT;
   #isStale = false;
 
-  update(changes: readonly TopChange[]): void {
+  /** What the changed slots held before: to take the changes back. */
+  update(changes: readonly TopChange[]): TopChange[] {
+    const before: TopChange[] = [];
     for (const { byte, top } of changes) {
       assert(Number.isInteger(byte) && byte >= 0 && byte < SLOTS, "a slot is named by one byte");
+      before.push({ byte, top: this.#tops[byte] });
       this.#tops[byte] = top;
       this.#stale |= 1 << (byte >> 4);
       this.#isStale = true;
     }
+    return before.reverse();
+  }
+
+  top(byte: number): SlotTop | undefined {
+    return this.#tops[byte];
   }
 
   /** Root hash of the whole trie. */
   root(): Uint8Array {
     if (!this.#isStale) return this.#root;
-    for (let rest = this.#stale; rest !== 0; rest &= rest - 1) {
-      const nibble = 31 - Math.clz32(rest & -rest);
-      this.#middles[nibble] = join(this.#tops.slice(16 * nibble, 16 * nibble + 16), SLOT_DEPTH - 1);
-    }
-    const top = join(this.#middles, 0);
+    const top = this.#top();
     if (top === undefined) this.#root = EMPTY_TRIE_ROOT;
     else if (top instanceof TrieLeaf) this.#root = keccak256(leafNode(pathOf(top, 0), top.value));
     else if (top.extension.length > 0) this.#root = keccak256(extensionNode(top.extension, top.branch));
     // Its reference is the hash; the root is hashed however short it is.
     else this.#root = top.branch.length === 33 ? top.branch.slice(1) : keccak256(top.branch);
-    this.#stale = 0;
     this.#isStale = false;
     return this.#root;
+  }
+
+  /** Brings what is hashed up to date; what hangs at the very top. */
+  #top(): SlotTop | undefined {
+    for (let rest = this.#stale; rest !== 0; rest &= rest - 1) {
+      const nibble = 31 - Math.clz32(rest & -rest);
+      this.#middles[nibble] = join(this.#tops.slice(16 * nibble, 16 * nibble + 16), SLOT_DEPTH - 1);
+    }
+    this.#stale = 0;
+    return join(this.#middles, 0);
+  }
+
+  /**
+   * Nodes from the root towards `key` that are above the slots, without those embedded in their parent, and whether the
+   * way goes on in the slot's own branch.
+   */
+  prove(key: Uint8Array): { nodes: Uint8Array[]; goesOn: boolean } {
+    const nodes: Uint8Array[] = [];
+    const add = (node: Uint8Array): void => {
+      if (nodes.length === 0 || node.length >= 32) nodes.push(node);
+    };
+    let top = this.#top();
+    for (let depth = 0; ; ) {
+      if (top === undefined) return { nodes, goesOn: false };
+      if (top instanceof TrieLeaf) {
+        add(leafNode(pathOf(top, depth), top.value));
+        return { nodes, goesOn: false };
+      }
+      if (top.extension.length > 0) add(extensionNode(top.extension, top.branch));
+      for (const nibble of top.extension) if (nibbleAt(key, depth++) !== nibble) return { nodes, goesOn: false };
+      if (depth >= SLOT_DEPTH) return { nodes, goesOn: true };
+      const first = 16 * nibbleAt(key, 0);
+      const children = depth === 0 ? this.#middles : this.#tops.slice(first, first + 16);
+      add(branchOf(children, depth));
+      top = children[nibbleAt(key, depth++)];
+    }
   }
 }
 
@@ -71,8 +110,12 @@ function join(children: readonly (SlotTop | undefined)[], depth: number): SlotTo
     if (child instanceof TrieLeaf) return child;
     return { extension: Uint8Array.of(only, ...child.extension), branch: child.branch };
   }
-  const branch = branchNode(children.map((child) => (child === undefined ? undefined : referenceOf(child, depth + 1))));
-  return { extension: NO_EXTENSION, branch: nodeRef(branch) };
+  return { extension: NO_EXTENSION, branch: nodeRef(branchOf(children, depth)) };
+}
+
+/** RLP of the branch at `depth` with these children. */
+function branchOf(children: readonly (SlotTop | undefined)[], depth: number): Uint8Array {
+  return branchNode(children.map((child) => (child === undefined ? undefined : referenceOf(child, depth + 1))));
 }
 
 /** What a branch holds of a child in a slot at `depth`. */

@@ -7,6 +7,10 @@
 import { nibbleAt } from "./trie.ts";
 
 export const ACCOUNT_TRIE = 0;
+/** Tries of ids below this hold accounts: in the whole state the one. */
+export const WHOLE_ACCOUNT_TRIES = 1;
+/** In a part of the state one for each first byte it holds or held (0 is none). */
+export const PART_ACCOUNT_TRIES = 2 ** 20;
 export const TRIE_ID_BYTES = 6;
 const HASH_BYTES = 32;
 const UPPER = 0;

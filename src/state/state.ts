@@ -17,6 +17,17 @@ export type AccountProof = {
 /** A computed but not yet stored next version. */
 export type PreparedState = { readonly stateRoot: Uint8Array };
 
+/**
+ * State as the sequencing side uses it: hashing and proofs may take turns, where other threads or processes do them.
+ * Every {@link StateStore} is one.
+ */
+export interface ChainState extends Omit<StateStore, "prepare" | "proof" | "storageRoot"> {
+  prepare(writes: StateWrites): PreparedState | Promise<PreparedState>;
+  proof(version: number, address: Uint8Array, slots: readonly Uint8Array[]): AccountProof | Promise<AccountProof>;
+  /** Why blocks would have to wait; undefined when they would not. */
+  notReady?(): string | undefined;
+}
+
 export interface StateStore {
   /** Newest committed version (block number); -1 before genesis. */
   readonly head: number;

@@ -38,7 +38,7 @@ class StoredTrie {
     this.#undo,
     applyNodeDiff,
   );
-  readonly store = new TrieStore(this.#records, (_, bytes, at) => bytes.slice(at));
+  readonly store = new TrieStore(this.#records, 1, (_, bytes, at) => bytes.slice(at));
   readonly roots: Uint8Array[] = [];
 
   get root(): Uint8Array {

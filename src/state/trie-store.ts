@@ -4,8 +4,9 @@
  * Invariant: cached nodes are exactly the stored ones of the newest version; whoever unwinds the tables calls `reset`.
  */
 import { assert } from "../base/assert.ts";
+import { accountLeaf } from "./account-record.ts";
 import { Arena } from "./arena.ts";
-import { ACCOUNT_TRIE, entryKey, hashOfEntryKey, nodeKey, pathRange, UPPER_LEVELS } from "./state-key.ts";
+import { entryKey, hashOfEntryKey, nodeKey, pathRange, UPPER_LEVELS } from "./state-key.ts";
 import {
   hashOffset,
   nibbleAt,
@@ -16,6 +17,7 @@ import {
   TrieNode,
   type TrieSource,
 } from "./trie.ts";
+import { slotLeafValue } from "./trie-node.ts";
 import { STAMP_BYTES, type VersionedTable } from "./versioned-table.ts";
 
 /** Levels of a trie that stay in memory: 1 + 16 + 256 + 4096 nodes at most. */
@@ -23,27 +25,34 @@ const CACHED_LEVELS = UPPER_LEVELS;
 /** Nodes kept over all tries but the account trie; one takes less than a kilobyte. */
 const CACHED_NODES_MAX = 32_768;
 const HASH_BYTES = 32;
+const NO_PREFIX: Uint8Array = new Uint8Array(0);
 /** Extension length, masks, flags. */
 const FIXED_BYTES = 6;
 
 /** Leaf value of an entry whose payload starts at `at`. */
 export type LeafValue = (trieId: number, bytes: Uint8Array, at: number) => Uint8Array;
 
+function leafOfState(accountTries: number): LeafValue {
+  return (trieId, bytes, at) => (trieId < accountTries ? accountLeaf(bytes, at) : slotLeafValue(bytes.subarray(at)));
+}
+
 type CachedTrie = { readonly root: TrieNode; readonly nodes: number };
 
 export class TrieStore {
   readonly #records: VersionedTable;
+  readonly #accountTries: number;
   readonly #leafValue: LeafValue;
   /** Path of the node being written, as a key. */
   readonly #path = new Uint8Array(HASH_BYTES);
   readonly #diff = new Uint8Array(2 + 16 * HASH_BYTES);
-  /** Least recently committed first; the account trie is never dropped. */
+  /** Least recently committed first; account tries are never dropped. */
   readonly #cache = new Map<number, CachedTrie>();
   #cachedNodes = 0;
 
-  /** `records`: entries and nodes of all tries. */
-  constructor(records: VersionedTable, leafValue: LeafValue) {
+  /** `records`: entries and nodes of all tries. Those of ids below `accountTries` hold accounts, others slots. */
+  constructor(records: VersionedTable, accountTries: number, leafValue: LeafValue = leafOfState(accountTries)) {
     this.#records = records;
+    this.#accountTries = accountTries;
     this.#leafValue = leafValue;
   }
 
@@ -73,15 +82,34 @@ export class TrieStore {
 
   /** The only entry below a path of the newest trie. */
   #leaf(trieId: number, key: Uint8Array, depth: number): TrieLeaf {
-    let found: TrieLeaf | undefined;
+    const found = this.#anyLeaf(trieId, key, depth);
+    assert(found !== undefined, "a leaf of a trie has its entry");
+    return found;
+  }
+
+  /** What hangs in the slot at the first `depth` nibbles of `key`, of a trie that begins there. */
+  content(trieId: number, key: Uint8Array, depth: number): TrieNode | TrieLeaf | undefined {
+    return this.#node(trieId, key, depth, new Arena()) ?? this.#anyLeaf(trieId, key, depth);
+  }
+
+  /** As {@link content}, of an old version. */
+  contentAt(trieId: number, key: Uint8Array, depth: number, version: number): TrieNode | TrieLeaf | undefined {
+    const node = this.#nodeAt(trieId, key, depth, version);
+    if (node !== undefined) return node;
+    for (const entry of this.#records.keysEver(...pathRange(trieId, key, depth))) {
+      const leaf = this.#leafOf(trieId, entry, version);
+      if (leaf !== undefined) return leaf;
+    }
+    return undefined;
+  }
+
+  #anyLeaf(trieId: number, key: Uint8Array, depth: number): TrieLeaf | undefined {
     for (const entry of this.#records.records(...pathRange(trieId, key, depth))) {
       const hash = hashOfEntryKey(entry.key);
       if (hash === undefined) continue;
-      found = new TrieLeaf(hash, this.#leafValue(trieId, entry.value, STAMP_BYTES));
-      break;
+      return new TrieLeaf(hash, this.#leafValue(trieId, entry.value, STAMP_BYTES));
     }
-    assert(found !== undefined, "a leaf of a trie has its entry");
-    return found;
+    return undefined;
   }
 
   /** As {@link #node}, of an old version. */
@@ -93,13 +121,16 @@ export class TrieStore {
     return decodeNode(record, record.length, new Arena());
   }
 
-  /** Nodes of an old version from the root towards `key`, without those embedded in their parent. */
-  prove(trieId: number, key: Uint8Array, version: number): Uint8Array[] {
+  /**
+   * Nodes of an old version from the root towards `key`, without those embedded in their parent. `top`: of a trie that
+   * begins at this depth, where its first branch is all it adds: the way to it is known above.
+   */
+  prove(trieId: number, key: Uint8Array, version: number, top = 0): Uint8Array[] {
     const proof: Uint8Array[] = [];
     const add = (nodes: readonly Uint8Array[]): void => {
-      for (const node of nodes) if (proof.length === 0 || node.length >= 32) proof.push(node);
+      for (const node of nodes) if ((proof.length === 0 && top === 0) || node.length >= 32) proof.push(node);
     };
-    for (let depth = 0; ; ) {
+    for (let depth = top; ; ) {
       const node = this.#nodeAt(trieId, key, depth, version);
       if (node === undefined) {
         // Only at the root: the trie has one entry, or none.
@@ -108,7 +139,7 @@ export class TrieStore {
         return proof;
       }
       const { extension } = node;
-      const nodes = slotNodes(node, depth);
+      const nodes = top > 0 && depth === top ? [node.rlp] : slotNodes(node, depth);
       for (let i = 0; i < extension.length; i++)
         if (extension[i] !== nibbleAt(key, depth + i)) {
           add(nodes.slice(0, 1));
@@ -129,28 +160,34 @@ export class TrieStore {
 
   /** The only entry below a path of an old version, if there is one. */
   #leafAt(trieId: number, key: Uint8Array, depth: number, version: number): TrieLeaf | undefined {
-    const read = (entry: Uint8Array): TrieLeaf | undefined => {
-      const hash = hashOfEntryKey(entry);
-      const payload = hash && this.#records.at(entry, version);
-      return hash && payload && new TrieLeaf(hash, this.#leafValue(trieId, payload, 0));
-    };
     // Mostly it is the key itself; else whoever is or was below the path is asked in turn.
-    const own = read(entryKey(trieId, key).slice());
+    const own = this.#leafOf(trieId, entryKey(trieId, key).slice(), version);
     if (own !== undefined) return own;
     for (const entry of this.#records.keysEver(...pathRange(trieId, key, depth))) {
-      const leaf = read(entry);
+      const leaf = this.#leafOf(trieId, entry, version);
       if (leaf !== undefined) return leaf;
     }
     return undefined;
   }
 
-  /** Stores what a hashed batch changed as part of `version`, and keeps its upper levels. */
-  write(trieId: number, batch: TrieBatch, version: number): void {
+  /** The leaf of the entry with this key in the table, at a version; undefined also for keys of nodes. */
+  #leafOf(trieId: number, entry: Uint8Array, version: number): TrieLeaf | undefined {
+    const hash = hashOfEntryKey(entry);
+    const payload = hash && this.#records.at(entry, version);
+    return hash && payload && new TrieLeaf(hash, this.#leafValue(trieId, payload, 0));
+  }
+
+  /**
+   * Stores what a hashed batch changed as part of `version`, and keeps its upper levels. `prefix`: of all keys, where
+   * the trie begins below it.
+   */
+  write(trieId: number, batch: TrieBatch, version: number, prefix = NO_PREFIX): void {
     const { root } = batch;
     const reshaped = new Set<string>();
+    this.#path.set(prefix);
     this.#retained = this.#cache.get(trieId)?.nodes ?? 0;
     if (root !== undefined && (root.dirty !== 0 || root.reshaped))
-      this.#writeNode(trieId, root, 0, batch, version, reshaped);
+      this.#writeNode(trieId, root, 2 * prefix.length, batch, version, reshaped);
     for (const { key, depth } of batch.removed) {
       const stored = nodeKey(trieId, key, depth);
       if (!reshaped.has(keyText(stored)) && this.#records.read(stored) >= 0) this.#records.remove(stored, version);
@@ -221,22 +258,23 @@ export class TrieStore {
   }
 
   #remember(trieId: number, root: TrieNode | undefined): void {
-    this.#forget(trieId);
+    this.forget(trieId);
     if (root === undefined) return;
     this.#cache.set(trieId, { root, nodes: this.#retained });
-    if (trieId === ACCOUNT_TRIE) return;
+    if (trieId < this.#accountTries) return;
     this.#cachedNodes += this.#retained;
     for (const [oldest] of this.#cache) {
       if (this.#cachedNodes <= CACHED_NODES_MAX) return;
-      if (oldest !== ACCOUNT_TRIE) this.#forget(oldest);
+      if (oldest >= this.#accountTries) this.forget(oldest);
     }
   }
 
-  #forget(trieId: number): void {
+  /** Drops what is kept in memory of a trie. */
+  forget(trieId: number): void {
     const known = this.#cache.get(trieId);
     if (known === undefined) return;
     this.#cache.delete(trieId);
-    if (trieId !== ACCOUNT_TRIE) this.#cachedNodes -= known.nodes;
+    if (trieId >= this.#accountTries) this.#cachedNodes -= known.nodes;
   }
 }
 

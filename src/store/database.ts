@@ -10,7 +10,7 @@
  * A write that fails (disk full) stops the database for good: memory is then ahead of the disk.
  */
 import { mkdirSync } from "node:fs";
-import { type Database as LmdbDatabase, open, type RootDatabase } from "lmdb";
+import { type Database as LmdbDatabase, open, type RootDatabase, type Transaction } from "lmdb";
 import { assert } from "../base/assert.ts";
 import { compareBytes } from "../base/bytes.ts";
 import { storeError } from "./error.ts";
@@ -232,6 +232,15 @@ export class Database {
     this.#root.resetReadTxn();
   }
 
+  /**
+   * A view of what is committed now, for reads that take several turns; others go on writing. It holds pages back from
+   * reuse until it is closed.
+   */
+  snapshot(): Snapshot {
+    const transaction = this.#root.useReadTransaction();
+    return { transaction, close: () => transaction.done() };
+  }
+
   /** Calls `listener` after a transaction was taken back: memory that ran ahead of the tables is reloaded there. */
   onAbort(listener: () => void): void {
     this.#abortListeners.push(listener);
@@ -243,6 +252,15 @@ export class Database {
    */
   async settled(): Promise<void> {
     while (this.#backlogBytes > BACKLOG_BYTES_SOFT && this.#failure === undefined) await this.#written;
+    this.#requireHealthy();
+  }
+
+  /**
+   * Resolves when everything transacted so far is committed: others see it, and no end of a process takes it back.
+   * @throws {StoreError} STORE_WRITE_FAILED
+   */
+  async landed(): Promise<void> {
+    await this.#written;
     this.#requireHealthy();
   }
 
@@ -268,6 +286,9 @@ export class Database {
     if (this.#failure === undefined) await this.#root.close();
   }
 }
+
+/** Committed state of one moment. */
+export type Snapshot = { readonly transaction: Transaction; readonly close: () => void };
 
 /** What lmdb's fast reads need beyond its published type. */
 type FastStore = LmdbDatabase<Uint8Array, Uint8Array> & { readonly lastSize: number };
@@ -360,6 +381,13 @@ export class Table {
     if (this.layers.length > 0) for (const { key } of this.iterate(range)) keys.push(key);
     else for (const key of this.#store.getKeys(range)) keys.push(plain(key));
     return keys;
+  }
+
+  /** As {@link iterate}, of what was committed when the snapshot was made. */
+  *iterateSnapshot({ transaction }: Snapshot, { start, end }: Range): Generator<Entry> {
+    const options = { start, transaction, ...(end === undefined ? {} : { end }) };
+    for (const { key, value } of this.#store.getRange(options))
+      yield { key: plain(key).slice(), value: plain(value).slice() };
   }
 
   /** Entries in key order, one at a time, as copies. The table must not be written while iterating. */

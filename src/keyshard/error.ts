@@ -1,0 +1,35 @@
+/** Owns the error codes of key shards. */
+import { defineErrors } from "../base/error.ts";
+
+export const keyshardError = defineErrors("KeyShard", {
+  KEYSHARD_SOURCE_BEHIND: {
+    summary: "A key shard that gives bytes away has not stored what the copy starts from.",
+    action: "Nothing: the move is tried again. If it repeats, look at that shard's log.",
+    retryable: true,
+  },
+  KEYSHARD_BEHIND: {
+    summary: "A key shard's database lacks blocks that the node no longer holds for it.",
+    action: "Its folder was replaced or lost: restore all databases of the node from one snapshot, or derive again.",
+    retryable: false,
+  },
+  KEYSHARD_ROOT: {
+    summary: "The key shards together do not hold the state of the stored chain.",
+    action: "A folder belongs to another node or is damaged: restore all databases of the node from one snapshot.",
+    retryable: false,
+  },
+  KEYSHARD_SINGLE: {
+    summary: "The state of this node is in its own database, not in those of key shards.",
+    action: "Keep SHEAF_KEY_SHARDS=1, or start on an empty data folder: the chain is read again from logs and L1.",
+    retryable: false,
+  },
+  KEYSHARD_REFUSED: {
+    summary: "A key shard refused a request.",
+    action: "Read the reason; a move of bytes is tried again.",
+    retryable: true,
+  },
+  KEYSHARD_LOST: {
+    summary: "A key shard ended.",
+    action: "Nothing: it is opened again and sent what it lacks.",
+    retryable: true,
+  },
+});

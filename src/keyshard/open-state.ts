@@ -1,0 +1,57 @@
+/**
+ * Owns the choice of where a chain's state lives: in the node's own database, which is the default, or on key shards with
+ * databases of their own. A folder that has begun on key shards stays on them, with as many as are asked for.
+ */
+import { readConfig } from "../base/config.ts";
+import type { Log } from "../base/log.ts";
+import type { Metrics } from "../base/metrics.ts";
+import { engineConfig } from "../execution/engines.ts";
+import { LmdbState } from "../state/lmdb-state.ts";
+import type { ChainState } from "../state/state.ts";
+import type { Database } from "../store/database.ts";
+import { keyshardError } from "./error.ts";
+import { shardLink } from "./links.ts";
+import { keyshardMetrics } from "./metrics.ts";
+import { PartitionedState } from "./partitioned-state.ts";
+
+export type OpenedState = {
+  readonly state: ChainState;
+  /** The state when it is on key shards. */
+  readonly shards: PartitionedState | undefined;
+  close(): Promise<void>;
+};
+
+export type OpenStateOptions = {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Folder of a shard's database. */
+  readonly folderOf: (shard: number) => string;
+  readonly blockHash: (number: number) => Uint8Array | undefined;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  /** Told of a fault of a shard that no waiting heals. */
+  readonly onFailure?: (error: unknown) => void;
+};
+
+/** @throws {KeyShardError} KEYSHARD_SINGLE, KEYSHARD_BEHIND, KEYSHARD_ROOT */
+export async function openState(database: Database, options: OpenStateOptions): Promise<OpenedState> {
+  const { blockHash } = options;
+  const { keyShards: count, keyShardsIn } = readConfig(engineConfig, options.env);
+  if (!PartitionedState.isIn(database)) {
+    const single = new LmdbState(database, { blockHash });
+    if (count === 1) return { state: single, shards: undefined, close: () => Promise.resolve() };
+    if (single.head >= 0)
+      throw keyshardError("KEYSHARD_SINGLE", `the state of block ${single.head} is in one database`, {
+        shards: count,
+      });
+  }
+  const shards = await PartitionedState.open(database, {
+    shards: count,
+    folderOf: options.folderOf,
+    linkOf: (folder) => shardLink(keyShardsIn, folder),
+    blockHash,
+    log: options.log.child({ role: "keyshard" }),
+    metrics: keyshardMetrics(options.metrics.withLabels({ role: "keyshard" })),
+    ...(options.onFailure === undefined ? {} : { onFailure: options.onFailure }),
+  });
+  return { state: shards, shards, close: () => shards.close() };
+}

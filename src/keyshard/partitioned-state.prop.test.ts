@@ -1,0 +1,155 @@
+/**
+ * I10, I14: a state on key shards against the state's twin: roots, reads of every version and proofs agree while blocks
+ * are stored, dropped and unwound, shards are lost and opened again, and bytes move between any number of them.
+ */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import fc from "fast-check";
+import { toHex } from "../base/bytes.ts";
+import type { StateWrites } from "../protocol/state-writes.ts";
+import { MemoryState } from "../state/memory-state.ts";
+import type { AccountProof } from "../state/state.ts";
+import type { ShardsIn } from "./links.ts";
+import { ADDRESSES, Shards, SLOTS, writesArb } from "./testing/partitioned.ts";
+
+const seed = Number(process.env["SHEAF_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
+
+type Step =
+  | { readonly kind: "block"; readonly writes: StateWrites; readonly dropped: StateWrites | undefined }
+  | { readonly kind: "abort"; readonly writes: StateWrites }
+  | { readonly kind: "rollback"; readonly by: number }
+  | { readonly kind: "reopen"; readonly shards: number }
+  | { readonly kind: "shards"; readonly count: number }
+  | { readonly kind: "rest"; readonly ms: number }
+  | { readonly kind: "prune"; readonly keep: number };
+
+const countArb = fc.constantFrom(1, 2, 3, 4, 16);
+const stepArb: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 16,
+    arbitrary: fc.record({
+      kind: fc.constant("block" as const),
+      writes: writesArb,
+      dropped: fc.option(writesArb, { nil: undefined, freq: 4 }),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("abort" as const), writes: writesArb }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant("rollback" as const), by: fc.nat(5) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("reopen" as const), shards: countArb }) },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant("shards" as const), count: countArb }) },
+  { weight: 5, arbitrary: fc.record({ kind: fc.constant("rest" as const), ms: fc.nat(15) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("prune" as const), keep: fc.nat(6) }) },
+);
+
+async function assertSame(shards: Shards, twin: MemoryState): Promise<void> {
+  const { state } = shards;
+  assert.equal(state.head, twin.head);
+  for (let version = Math.max(state.oldest, twin.oldest, 0); version <= twin.head; version++) {
+    const [reader, peer] = [state.reader(version), twin.reader(version)];
+    for (const address of ADDRESSES) {
+      const [account, expected] = [reader.account(address), peer.account(address)];
+      assert.equal(account === undefined, expected === undefined, `account at ${version}`);
+      if (account !== undefined && expected !== undefined) {
+        assert.equal(account.nonce, expected.nonce);
+        assert.equal(account.balanceWei, expected.balanceWei);
+        assert.equal(toHex(account.codeHash), toHex(expected.codeHash));
+        assert.equal(toHex(reader.code(account.codeHash)), toHex(peer.code(expected.codeHash)));
+      }
+      for (const slot of SLOTS)
+        assert.equal(toHex(reader.storage(address, slot)), toHex(peer.storage(address, slot)), `slot at ${version}`);
+    }
+  }
+  for (const version of new Set([Math.max(state.oldest, twin.oldest), twin.head].filter((v) => v >= 0)))
+    for (const address of ADDRESSES.slice(0, 8))
+      assert.deepEqual(plain(await state.proof(version, address, SLOTS)), plain(twin.proof(version, address, SLOTS)));
+}
+
+const plain = (proof: AccountProof): unknown => ({
+  balanceWei: proof.account?.balanceWei,
+  storageRoot: toHex(proof.storageRoot),
+  accountProof: proof.accountProof.map((node) => toHex(node)),
+  storageProofs: proof.storageProofs.map(({ value, proof: nodes }) => [toHex(value), nodes.map((node) => toHex(node))]),
+});
+
+async function run(where: ShardsIn, first: number, steps: readonly Step[]): Promise<void> {
+  const shards = new Shards(where);
+  const twin = new MemoryState();
+  try {
+    await shards.open(first);
+    for (const step of steps) {
+      switch (step.kind) {
+        case "block": {
+          if (step.dropped !== undefined) await shards.state.prepare(step.dropped);
+          const prepared = twin.prepare(step.writes);
+          assert.equal(toHex(await shards.block(step.writes)), toHex(prepared.stateRoot));
+          twin.commit(twin.head + 1, prepared);
+          break;
+        }
+        case "abort": {
+          const prepared = await shards.state.prepare(step.writes);
+          assert.throws(() =>
+            shards.database.transaction(() => {
+              shards.state.commit(shards.state.head + 1, prepared);
+              throw new Error("changed its mind");
+            }),
+          );
+          break;
+        }
+        case "rollback": {
+          const target = Math.max(twin.oldest, shards.state.oldest, twin.head - step.by, 0);
+          if (target >= twin.head) break;
+          shards.database.transaction(() => shards.state.rollback(target));
+          twin.rollback(target);
+          break;
+        }
+        case "reopen":
+          await shards.close();
+          await shards.open(step.shards);
+          break;
+        case "shards":
+          shards.state.mover.target = step.count;
+          break;
+        case "rest":
+          await sleep(step.ms);
+          break;
+        case "prune": {
+          const horizon = twin.head - step.keep;
+          if (horizon > 0) shards.state.prune(horizon);
+          break;
+        }
+      }
+      assert.equal(shards.failure, undefined);
+    }
+    await assertSame(shards, twin);
+    await shards.close();
+    await shards.open(2);
+    await assertSame(shards, twin);
+  } finally {
+    await shards.remove();
+  }
+}
+
+test(`key shards in this thread give roots, reads and proofs of the twin (seed ${seed})`, async () => {
+  await fc.assert(
+    fc.asyncProperty(countArb, fc.array(stepArb, { minLength: 10, maxLength: 60 }), (first, steps) =>
+      run("here", first, steps),
+    ),
+    { seed, numRuns: 12, includeErrorInReport: true },
+  );
+});
+
+for (const where of ["threads", "processes"] as const)
+  test(`key shards in ${where} give roots, reads and proofs of the twin (seed ${seed})`, async () => {
+    const counts = fc.constantFrom(2, 4);
+    await fc.assert(
+      fc.asyncProperty(
+        counts,
+        fc
+          .array(stepArb, { minLength: 30, maxLength: 40 })
+          .map((steps) => steps.filter(({ kind }) => kind !== "reopen")),
+        (first, steps) => run(where, first, steps),
+      ),
+      { seed, numRuns: 1, includeErrorInReport: true },
+    );
+  });
