@@ -65,9 +65,10 @@ export type Answer = {
   readonly accesses: number;
 };
 
-const READY = 0;
-const ROUND = 1;
-const ANSWER = 2;
+/** Kinds of messages; those below are for the durable state, which may be at the other end of the same link. */
+const READY = 32;
+const ROUND = 33;
+const ANSWER = 34;
 const ACCOUNT_KEY = 0;
 const SLOT_KEY = 1;
 const COUNT_MAX = 10_000_000;
