@@ -258,7 +258,7 @@ test("a calling service comes back after its listener did, with a host of its ow
   const heard: Uint8Array[] = [];
   const service = callingService({
     name: "caller",
-    call: net.callOptions(port),
+    calls: [net.callOptions(port)],
     host: (send) => {
       hosts++;
       setImmediate(() => send(bytes(2, hosts)));
@@ -277,6 +277,26 @@ test("a calling service comes back after its listener did, with a host of its ow
   await net.listen([echo()], { port });
   await until("the second answer", () => heard.length === 2);
   assert.deepEqual(heard, [bytes(2, 1), bytes(2, 2)]);
+  stop.abort();
+  await running;
+});
+
+test("of several that offer the same, the next one is called when one is away", async (t) => {
+  const net = new TlsNetwork(t);
+  const [first, second] = [await net.listen(), await net.listen()];
+  const service = callingService({
+    name: "caller",
+    calls: [net.callOptions(first.port), net.callOptions(second.port)],
+    host: () => () => undefined,
+    log: silentLog,
+    metrics: linkMetrics(net.metrics),
+    clock: systemClock,
+  });
+  const stop = new AbortController();
+  const running = service.run(stop.signal);
+  await until("a link to the first", () => first.open("echo") === 1);
+  await first.close();
+  await until("a link to the second", () => second.open("echo") === 1);
   stop.abort();
   await running;
 });

@@ -115,25 +115,28 @@ function certificateFault(error: Error): Error | undefined {
 
 /**
  * A service that keeps calling and is, while the link lasts, the worker or client at its end: `host` is made anew for
- * each link. `lost` tells a client that its answers will not come.
+ * each link. Of several that offer the same, the next is called when one is lost or away. `lost` tells a client that its
+ * answers will not come.
  */
 export function callingService(p: {
   readonly name: string;
-  readonly call: CallOptions;
+  /** At least one. */
+  readonly calls: readonly CallOptions[];
   readonly host: Host;
   readonly lost?: (cause: Error) => void;
   readonly log: Log;
   readonly metrics: LinkMetrics;
   readonly clock: Clock;
 }): Service {
-  const { name, call, log, metrics, clock } = p;
+  const { name, calls, log, metrics, clock } = p;
   let missing: string | undefined = "has not called yet";
   return {
     name,
     notReady: () => missing,
     run: async (signal) => {
       let pauseMs = RETRY_MIN_MS;
-      while (!signal.aborted) {
+      for (let turn = 0; !signal.aborted; turn++) {
+        const call = calls[turn % calls.length] as CallOptions;
         let sinceMs: number | undefined;
         try {
           const opened = await callTls(call, signal);

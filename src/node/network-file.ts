@@ -279,14 +279,9 @@ export function findProcess(
   );
 }
 
-/** Where a process of this role of the cluster is reached; the first that has the role. */
-export function linkAddressOf(
-  network: Network,
-  cluster: string,
-  role: RoleName,
-): { readonly process: ProcessSpec; readonly host: string; readonly port: number } | undefined {
-  const process = network.processes.find((p) => p.cluster === cluster && p.roles.includes(role));
-  return process?.links === undefined ? undefined : { process, ...hostAndPort(process.links) };
+/** Processes of the cluster that have the role, in the order of the file. */
+export function processesOf(network: Network, cluster: string, role: RoleName): readonly ProcessSpec[] {
+  return network.processes.filter((p) => p.cluster === cluster && p.roles.includes(role));
 }
 
 export function hostAndPort(text: string): { readonly host: string; readonly port: number } {

@@ -23,10 +23,10 @@ import {
   dataDirOf,
   environmentOf,
   hostAndPort,
-  linkAddressOf,
   type Network,
   networkError,
   type ProcessSpec,
+  processesOf,
   type RoleName,
 } from "./network-file.ts";
 import { credentialsOf, logTokenOf, readAccountKey } from "./pki.ts";
@@ -109,7 +109,7 @@ async function open(options: ProcessOptions, close: CloseStack): Promise<Service
   const services: Service[] = [];
   const offers: LinkService[] = [];
   if (has("executor")) {
-    for (const sequencer of network.processes.filter((p) => p.cluster === cluster && p.roles.includes("sequencer")))
+    for (const sequencer of processesOf(network, cluster, "sequencer"))
       services.push(
         await executorService({
           name: `executor of ${sequencer.name}`,
@@ -160,23 +160,17 @@ async function open(options: ProcessOptions, close: CloseStack): Promise<Service
     services.push(...verifying.services, derived);
   }
   if (has("publisher") && !has("sequencer")) {
-    const sequencer = linkAddressOf(network, cluster, "sequencer");
-    const verifier = linkAddressOf(network, cluster, "verifier");
-    if (sequencer === undefined)
-      throw networkError(
-        "NETWORK_NO_PROCESS",
-        `no process is sequencer of ${cluster}: ${spec.name} has nothing to post`,
-      );
+    const callAll = (role: RoleName) =>
+      processesOf(network, cluster, role).map((target) => callTo(target, role, "publisher"));
+    const sequencers = callAll("sequencer");
+    const verifiers = callAll("verifier");
     services.push(
       ...(await openPublisherNode({
         ...common,
         keys: posters,
-        sequencer: callTo(sequencer.process, "sequencer", "publisher"),
-        // A verifier of its own, where there is one: the sequencer is not believed about what L1 says.
-        verifier:
-          verifier === undefined
-            ? callTo(sequencer.process, "sequencer", "publisher")
-            : callTo(verifier.process, "verifier", "publisher"),
+        sequencers,
+        // Verifiers of their own, where there are any: the sequencer is not believed about what L1 says.
+        verifiers: verifiers.length > 0 ? verifiers : sequencers,
       })),
     );
   }

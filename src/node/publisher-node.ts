@@ -29,9 +29,9 @@ export async function openPublisherNode(p: {
   readonly l1: { readonly rpcUrl: string; readonly beaconUrl: string; readonly chainId: number };
   readonly inbox: Uint8Array;
   readonly keys: readonly Uint8Array[];
-  /** Whom it calls. */
-  readonly sequencer: Omit<CallOptions, "service">;
-  readonly verifier: Omit<CallOptions, "service">;
+  /** Whom it calls, one at a time: any of them will do. */
+  readonly sequencers: readonly Omit<CallOptions, "service">[];
+  readonly verifiers: readonly Omit<CallOptions, "service">[];
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly log: Log;
   readonly metrics: Metrics;
@@ -77,14 +77,14 @@ export async function openPublisherNode(p: {
   return [
     callingService({
       name: "link to the sequencer",
-      call: { ...p.sequencer, service: SEALED_SERVICE, frameBytesMax: sealed.frameBytesMax },
+      calls: p.sequencers.map((to) => ({ ...to, service: SEALED_SERVICE, frameBytesMax: sealed.frameBytesMax })),
       host: sealed.host,
       lost: () => sealed.lost(),
       ...own,
     }),
     callingService({
       name: "link to a verifier",
-      call: { ...p.verifier, service: DERIVED_SERVICE },
+      calls: p.verifiers.map((to) => ({ ...to, service: DERIVED_SERVICE })),
       host: derived.host,
       ...own,
     }),

@@ -38,7 +38,7 @@ export async function executorService(p: {
   const { name, log, metrics, clock } = p;
   return callingService({
     name,
-    call: { ...p.call, service: SERVICE },
+    calls: [{ ...p.call, service: SERVICE }],
     host: (send) => {
       const executor = new BatchExecutor(engine, send);
       return (message) => executor.receive(message);
