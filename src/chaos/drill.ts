@@ -16,7 +16,7 @@ import { describeCondition, Steps } from "./steps.ts";
 import { Watch } from "./watch.ts";
 
 /** Load before the first step: users are at work, segments and outputs are on L1. */
-const WARM_UP_SECONDS_MAX = 150;
+const WARM_UP_SECONDS_MAX = 300;
 /** A bound that is passed fails the drill; what it waits for is waited for so many times longer, to know how late. */
 const PATIENCE = 3;
 

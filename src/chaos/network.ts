@@ -180,6 +180,7 @@ export class ChaosNetwork {
           proposerKey: toHex(clusterAccounts(0).proposer.privateKey),
           env: {
             ...SETTINGS,
+            SHEAF_PUBLISHER_DA: shape.da,
             ...(logServers === undefined ? {} : LOG_SETTINGS),
             ...(logServers === undefined ? {} : { SHEAF_LOG_NATS_SERVERS: own.map((l) => l.address).join(",") }),
             ...(shape.snapshots === true

@@ -30,8 +30,6 @@ export type Faults = {
   readonly swallowTransactions?: boolean;
   /** Transactions are taken and passed on when this fault ends. */
   readonly holdTransactions?: boolean;
-  /** Transactions with blobs are refused. */
-  readonly refuseBlobTransactions?: boolean;
   /** Nonces of accounts are those of so many blocks ago. */
   readonly nonceLagBlocks?: number;
   /** Blobs: the beacon API answers 503, knows none (404), or serves bytes that are not theirs. */
@@ -181,9 +179,6 @@ export class FaultProxy {
       this.#held.set(hash, { id, method, params });
       return result(hash);
     }
-    if (method === "eth_sendRawTransaction" && this.#faults.refuseBlobTransactions === true)
-      if (String(params[0]).startsWith("0x03"))
-        return { jsonrpc: "2.0", id, error: { code: -32000, message: "transaction type not supported" } };
     if (method === "eth_getTransactionCount" && this.#faults.nonceLagBlocks !== undefined) {
       const head = Number((await this.#forward(0, "eth_blockNumber", []))["result"]);
       const at = `0x${Math.max(0, head - this.#faults.nonceLagBlocks).toString(16)}`;

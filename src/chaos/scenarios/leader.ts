@@ -1,7 +1,7 @@
 /** Drills of the leadership: who orders dies, hangs, falls behind, or loses the log servers. */
 import type { Scenario, Shape } from "../scenario.ts";
 
-const STANDBY: Shape = { nodes: 2, logServers: 3, l1Endpoints: 1 };
+const STANDBY: Shape = { nodes: 2, logServers: 3, l1Endpoints: 1, da: "calldata" };
 
 export const LEADER_SCENARIOS: readonly Scenario[] = [
   {
@@ -9,7 +9,7 @@ export const LEADER_SCENARIOS: readonly Scenario[] = [
     id: "C02",
     from: "Arbitrum One 2022-01-09",
     summary: "The leader is killed under load; the standby takes its place, and the killed one comes back behind it.",
-    shape: STANDBY,
+    shape: { ...STANDBY, da: "blobs" },
     steps: [
       { do: "wait", seconds: 5 },
       { do: "mark", as: "fault" },

@@ -1,7 +1,7 @@
 /** Drills of the replicated log: its servers die, hang, are cut off, or answer late. */
 import type { Scenario, Shape } from "../scenario.ts";
 
-const REPLICATED: Shape = { nodes: 1, logServers: 3, l1Endpoints: 1 };
+const REPLICATED: Shape = { nodes: 1, logServers: 3, l1Endpoints: 1, da: "calldata" };
 
 export const LOG_SCENARIOS: readonly Scenario[] = [
   {

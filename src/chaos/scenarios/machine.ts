@@ -1,7 +1,8 @@
 /** Drills of one machine: its process, disk, clock and memory, and more load than it can take. */
 import type { Scenario, Shape, Step } from "../scenario.ts";
 
-const ONE: Shape = { nodes: 1, logServers: 0, l1Endpoints: 1 };
+const ONE: Shape = { nodes: 1, logServers: 0, l1Endpoints: 1, da: "calldata" };
+const WITH_BLOBS: Shape = { ...ONE, da: "blobs" };
 
 const burst = (transactions: number, accounts: number): readonly Step[] => [
   { do: "mark", as: "fault" },
@@ -24,7 +25,7 @@ export const MACHINE_SCENARIOS: readonly Scenario[] = [
     id: "C25",
     from: "catalogue",
     summary: "The one node is killed under load and started again at once.",
-    shape: ONE,
+    shape: WITH_BLOBS,
     steps: [
       { do: "wait", seconds: 3 },
       { do: "mark", as: "fault" },
@@ -48,7 +49,7 @@ export const MACHINE_SCENARIOS: readonly Scenario[] = [
     id: "C01",
     from: "Arbitrum One 2021-09-14",
     summary: "100,000 transactions from 5,000 accounts as fast as they are taken; the pool is bounded and says so.",
-    shape: { ...ONE, env: { SHEAF_POOL_TXS_MAX: "8192" } },
+    shape: { ...WITH_BLOBS, env: { SHEAF_POOL_TXS_MAX: "8192" } },
     steps: burst(100_000, 5_000),
     quickSteps: burst(15_000, 1_000),
   },
@@ -114,7 +115,7 @@ export const MACHINE_SCENARIOS: readonly Scenario[] = [
     from: "catalogue, operators' wish",
     summary:
       "The node loses its disk twice: it comes back from a snapshot and L1, then from L1 alone, to the same blocks.",
-    shape: { ...ONE, snapshots: true },
+    shape: { ...WITH_BLOBS, snapshots: true },
     steps: [
       { do: "wait", seconds: 10 },
       ...(["snapshot", "L1"] as const).flatMap((source): Step[] => [
