@@ -8,11 +8,12 @@ import { join } from "node:path";
 import { toHex } from "../base/bytes.ts";
 import type { Clock } from "../base/clock.ts";
 import { defineErrors } from "../base/error.ts";
+import { freePort } from "../base/free-port.ts";
 import { silentLog } from "../base/log.ts";
 import { CloseStack } from "../base/service.ts";
 import { clusterAccounts, posterAccounts, userAccounts } from "../devnet/accounts.ts";
 import { type Deployment, deployOnDevnetL1, L1_CHAIN_ID } from "../devnet/deployment.ts";
-import { Anvil, freePort } from "../l1/anvil.ts";
+import { Anvil } from "../l1/anvil.ts";
 import { FaultProxy } from "../l1/fault-proxy.ts";
 import { JsonRpcClient } from "../l1/json-rpc.ts";
 import { NatsCluster, natsMissing } from "../log/nats-cluster.ts";
@@ -180,7 +181,7 @@ export class ChaosNetwork {
           proposerKey: toHex(clusterAccounts(0).proposer.privateKey),
           env: {
             ...SETTINGS,
-            SHEAF_PUBLISHER_DA: shape.da,
+            SHEAF_PUBLISHER_DA: shape.da ?? "blobs",
             ...(logServers === undefined ? {} : LOG_SETTINGS),
             ...(logServers === undefined ? {} : { SHEAF_LOG_NATS_SERVERS: own.map((l) => l.address).join(",") }),
             ...(shape.snapshots === true

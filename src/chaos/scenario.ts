@@ -21,8 +21,8 @@ export type Shape = {
   readonly maxDriftSeconds?: number;
   /** Default 1. */
   readonly l1BlockSeconds?: number;
-  /** Where data goes; calldata where L1 is not the matter: no proofs are made, which takes seconds at each start. */
-  readonly da: "blobs" | "calldata";
+  /** Where data goes (default: blobs); calldata where L1 is not the matter: no proofs are made, which takes seconds at each start. */
+  readonly da?: "blobs" | "calldata";
   /** Settings beside those of every drill. */
   readonly env?: Readonly<Record<string, string>>;
 };

@@ -26,6 +26,7 @@ import { createServer } from "node:net";
 import { dirname } from "node:path";
 import { type Clock, systemClock } from "../base/clock.ts";
 import { defineErrors } from "../base/error.ts";
+import { freePort } from "../base/free-port.ts";
 import { JsonRpcClient, quantity, readNumber } from "./json-rpc.ts";
 
 export const anvilError = defineErrors("Anvil", {
@@ -84,18 +85,6 @@ export function anvilBinary(): string {
   } catch (cause) {
     throw anvilError("ANVIL_MISSING", `@foundry-rs/anvil-${suffix} is not installed`, { platform }, { cause });
   }
-}
-
-/** A TCP port that was free a moment ago. */
-export async function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.once("error", reject);
-    probe.listen(0, "127.0.0.1", () => {
-      const address = probe.address();
-      probe.close(() => (typeof address === "object" && address !== null ? resolve(address.port) : reject(address)));
-    });
-  });
 }
 
 /** True when nobody listens on `port` here. */

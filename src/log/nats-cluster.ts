@@ -5,10 +5,10 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { systemClock } from "../base/clock.ts";
+import { freePort } from "../base/free-port.ts";
 import { silentLog } from "../base/log.ts";
 import { JetStream, type JetStreamSettings } from "./jetstream.ts";
 
@@ -38,23 +38,6 @@ export type NatsClusterOptions = {
 
 type Node = { readonly name: string; readonly port: number; readonly configPath: string; process: ChildProcess };
 
-/** Below the range that outgoing connections take their ports from, so that a stopped node finds its own again. */
-async function freePort(taken: Set<number>): Promise<number> {
-  for (;;) {
-    const port = 10_000 + Math.floor(Math.random() * 20_000);
-    if (taken.has(port)) continue;
-    const server = createServer();
-    const free = await new Promise<boolean>((resolve) => {
-      server.once("error", () => resolve(false));
-      server.listen(port, "127.0.0.1", () => resolve(true));
-    });
-    if (!free) continue;
-    await new Promise((resolve) => server.close(resolve));
-    taken.add(port);
-    return port;
-  }
-}
-
 export class NatsCluster {
   readonly directory: string;
   readonly nodes: Node[] = [];
@@ -78,9 +61,8 @@ export class NatsCluster {
 
   async #start(): Promise<void> {
     const count = this.#options.nodes ?? 3;
-    const taken = new Set<number>();
     const ports: { client: number; cluster: number }[] = [];
-    for (let i = 0; i < count; i++) ports.push({ client: await freePort(taken), cluster: await freePort(taken) });
+    for (let i = 0; i < count; i++) ports.push({ client: await freePort(), cluster: await freePort() });
     for (const [i, { client, cluster }] of ports.entries()) {
       const name = `n${i}`;
       const store = join(this.directory, name);
