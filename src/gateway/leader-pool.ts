@@ -18,6 +18,8 @@ export interface LeaderSource {
   /** Undefined while this process does not lead. */
   readonly pool: PoolView | undefined;
   readonly leader: { readonly address: string; readonly term: number } | undefined;
+  /** True when the chain as known here holds it. */
+  isIncluded(hash: Uint8Array): boolean;
 }
 
 export type LeaderPoolOptions = {
@@ -35,6 +37,8 @@ const CALL_TXS_MAX = 1_000;
 const CALL_SIZE_MAX_BYTES = 2 << 20;
 const CALL_TIMEOUT_MS = 5_000;
 const RETRY_MS = 50;
+/** How long a transaction that may have been heard before is looked for in the chain. */
+const INCLUSION_MS = 2_000;
 const EMPTY = { pending: [], queued: [] } as const;
 
 /** What `sheaf_submitRawTransactions` answers for each: null, or why not. */
@@ -83,14 +87,16 @@ export class LeaderPool implements PoolView {
       const rest = txs.slice(outcomes.length);
       if (source.pool !== undefined) {
         // This process has taken the lead meanwhile.
-        outcomes.push(...(await source.pool.submit(rest)).map((o) => (heardBefore ? knownIsAccepted(o) : o)));
+        const own = await source.pool.submit(rest);
+        outcomes.push(...(heardBefore ? await this.#ofSecondCall(rest, own) : own));
         continue;
       }
       const address = this.#options.address || source.leader?.address || "";
       if (address !== "") {
         const call = firstOf(rest);
         try {
-          outcomes.push(...(await this.#call(address, call)).map((o) => (heardBefore ? knownIsAccepted(o) : o)));
+          const answered = await this.#callWhileItLeads(address, call);
+          outcomes.push(...(heardBefore ? await this.#ofSecondCall(call, answered) : answered));
           heardBefore = false;
           continue;
         } catch (error) {
@@ -106,7 +112,44 @@ export class LeaderPool implements PoolView {
     return outcomes;
   }
 
-  async #call(address: string, txs: readonly PooledTransaction[]): Promise<SubmitOutcome[]> {
+  /** Given up when somebody else leads: a leader that stands still, or is cut off, does not answer for a long time. */
+  async #callWhileItLeads(address: string, txs: readonly PooledTransaction[]): Promise<SubmitOutcome[]> {
+    const { source, clock } = this.#options;
+    const term = source.leader?.term;
+    const done = new AbortController();
+    const change = new AbortController();
+    const watch = async (): Promise<void> => {
+      while (!done.signal.aborted) {
+        await clock.sleep(RETRY_MS, done.signal);
+        if (source.pool !== undefined || source.leader?.term !== term) change.abort(new Error("another node leads"));
+      }
+    };
+    void watch();
+    try {
+      return await this.#call(address, txs, AbortSignal.any([change.signal, AbortSignal.timeout(CALL_TIMEOUT_MS)]));
+    } finally {
+      done.abort();
+    }
+  }
+
+  /** Outcomes of a call that repeats one whose answer was lost: what that one brought to the leader is accepted. */
+  async #ofSecondCall(txs: readonly PooledTransaction[], outcomes: readonly SubmitOutcome[]): Promise<SubmitOutcome[]> {
+    const { source, clock } = this.#options;
+    const endMs = clock.nowMs() + INCLUSION_MS;
+    const read: SubmitOutcome[] = [];
+    for (const [i, outcome] of outcomes.entries()) {
+      const hash = (txs[i] as PooledTransaction).tx.hash;
+      let accepted = outcome.accepted || outcome.code === "ALREADY_KNOWN";
+      // It may be executed by now, and this node's chain a moment behind.
+      if (!outcome.accepted && outcome.code === "NONCE_TOO_LOW")
+        for (accepted = source.isIncluded(hash); !accepted && clock.nowMs() < endMs; accepted = source.isIncluded(hash))
+          await clock.sleep(RETRY_MS);
+      read.push(accepted ? { accepted: true } : outcome);
+    }
+    return read;
+  }
+
+  async #call(address: string, txs: readonly PooledTransaction[], signal: AbortSignal): Promise<SubmitOutcome[]> {
     const response = await fetch(address, {
       method: "POST",
       headers: { "content-type": "application/json" },
@@ -116,7 +159,7 @@ export class LeaderPool implements PoolView {
         method: "sheaf_submitRawTransactions",
         params: [txs.map(({ tx }) => toHex(tx.raw))],
       }),
-      signal: AbortSignal.timeout(CALL_TIMEOUT_MS),
+      signal,
     });
     const body = (await response.json()) as {
       result?: readonly ForwardedOutcome[];
@@ -153,11 +196,6 @@ class NotLeading extends Error {}
 
 function refusal(code: PoolRejection, message: string): SubmitOutcome {
   return { accepted: false, code, message };
-}
-
-/** An earlier call, whose answer was lost, may have brought it there. */
-function knownIsAccepted(outcome: SubmitOutcome): SubmitOutcome {
-  return !outcome.accepted && outcome.code === "ALREADY_KNOWN" ? { accepted: true } : outcome;
 }
 
 /** As many of the first transactions as one call takes, at least one. */

@@ -331,6 +331,7 @@ export class ClusterNode implements Service {
         get leader() {
           return sequencer.leader;
         },
+        isIncluded: (hash) => chain.transaction(hash) !== undefined,
       },
       address: nodeSettings.leader,
       waitMs: nodeSettings.forwardWaitMs,
