@@ -23,9 +23,15 @@ function onSignal(): void {
 process.on("SIGINT", onSignal);
 process.on("SIGTERM", onSignal);
 
+const handOverListeners: (() => void)[] = [];
+process.on("SIGUSR2", () => {
+  for (const listener of handOverListeners) listener();
+});
+
 const context: CommandContext = {
   env: process.env,
   signal: stop.signal,
+  onHandOver: (listener) => handOverListeners.push(listener),
   out: (text) => process.stdout.write(`${text}\n`),
   err: (text) => process.stderr.write(`${text}\n`),
   isTerminal: process.stderr.isTTY,

@@ -29,7 +29,8 @@ export function addRunCommand(program: Command, context: CommandContext): void {
       `
 Examples:
   $ sheaf run sequencer --config network.yaml
-  $ sheaf run executor --config network.yaml --name executor-901-2`,
+  $ sheaf run executor --config network.yaml --name executor-901-2
+  $ kill -USR2 <pid>                     a sequencer that leads hands the lead to a standby`,
     )
     .action((roles: string[], options: Options) => runProcess(roles, options, context));
 }
@@ -49,6 +50,13 @@ async function runProcess(roles: string[], options: Options, context: CommandCon
   const common = { network, process: spec, env: context.env, clock: systemClock };
   const node = spec.roles.includes("l1") ? await L1Node.create(common) : await ProcessNode.create({ ...common, log });
   try {
+    if (node instanceof ProcessNode)
+      context.onHandOver?.(() => {
+        node.handOver().then(
+          () => context.out(`${spec.name} has handed the lead over`),
+          (error: unknown) => context.err(error instanceof Error ? error.message : String(error)),
+        );
+      });
     context.out(`${STARTED} ${spec.name}`);
     await node.run(context.signal);
   } finally {

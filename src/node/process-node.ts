@@ -31,6 +31,7 @@ import {
 } from "./network-file.ts";
 import { credentialsOf, logTokenOf, readAccountKey } from "./pki.ts";
 import { openPublisherNode } from "./publisher-node.ts";
+import { sequencerError } from "./replica.ts";
 import { openVerifyingNode } from "./verifying-node.ts";
 
 /** Executors of one sequencer. */
@@ -73,6 +74,13 @@ export class ProcessNode implements Service {
   /** Runs until `signal` aborts; a fault that cannot be retried ends it with that fault. */
   run(signal: AbortSignal): Promise<void> {
     return runAll(signal, this.#services);
+  }
+
+  /** Gives the lead to another process. @throws {SequencerError} SEQUENCER_NOT_LEADING */
+  async handOver(): Promise<void> {
+    const leading = this.#services.find((service) => service instanceof ClusterNode);
+    if (leading === undefined) throw sequencerError("SEQUENCER_NOT_LEADING", `${this.name} has no sequencer`);
+    await leading.handOver();
   }
 
   close(): Promise<void> {
