@@ -274,7 +274,7 @@ export class ClusterNode implements Service {
         address: () => nodeSettings.address || (gateway?.url ?? ""),
         stands: nodeSettings.standby === "stands",
         progressMs: nodeSettings.progressMs,
-        notReadyToLead: () => notReadyToLead(verifier, dataDir),
+        notReadyToLead: (silentMs) => notReadyToLead(verifier, dataDir, silentMs),
       },
       companions: (term) => {
         const { posters, proposer } = options.keys;
@@ -444,11 +444,15 @@ export function sealedBlocks(chain: LmdbChainStore, sequencer: Sequencer): Seale
 /** Room that a leader's disk has at least: a block, its log records and what a database grows at a time. */
 const DISK_FREE_MIN_BYTES = 256 << 20;
 
+/** An L1 that nobody reaches is no reason for nobody to lead: blocks go on without it for a while. */
+const L1_PATIENCE_MS = 10_000;
+
 /** Why a node that has replayed everything should not lead all the same. */
-function notReadyToLead(verifier: Verifier, dataDir: string): string | undefined {
+function notReadyToLead(verifier: Verifier, dataDir: string, silentMs: number): string | undefined {
   if (verifier.safeHead() === undefined) return "its verifier has not caught up with L1";
   const verifying = verifier.notReady();
-  if (verifying !== undefined) return `its verifier: ${verifying}`;
+  if (verifying !== undefined && (silentMs < L1_PATIENCE_MS || verifier.divergence() !== undefined))
+    return `its verifier: ${verifying}`;
   const { bavail, bsize } = statfsSync(dataDir);
   const freeBytes = bavail * bsize;
   return freeBytes < DISK_FREE_MIN_BYTES ? `its disk has ${Math.floor(freeBytes / 1e6)} MB left` : undefined;

@@ -70,11 +70,14 @@ export class Replica {
   #read: ReadPosition;
   #leader: Leader | undefined;
   #heardMs: number | undefined;
+  /** When this began to follow. */
+  readonly openedMs: number;
   #halted: CodedError | undefined;
 
   private constructor(deps: ReplicaDeps, tails: LaneTails) {
     this.#deps = deps;
     this.tails = tails;
+    this.openedMs = deps.clock.nowMs();
     const { orderSeq, orderHash } = deps.sealer.position;
     this.#read = { seq: orderSeq, ...(orderHash === undefined ? {} : { hash: orderHash }) };
   }

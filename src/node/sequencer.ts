@@ -73,8 +73,8 @@ export type LeaseSettings = {
   readonly address?: () => string;
   /** False: it only follows. */
   readonly stands?: boolean;
-  /** Why this node should not lead now, beside what the replay knows. */
-  readonly notReadyToLead?: () => string | undefined;
+  /** Why this node should not lead now, beside what the replay knows, when nobody was heard for so long. */
+  readonly notReadyToLead?: (silentMs: number) => string | undefined;
   /** A leader that seals nothing for so long resigns. */
   readonly progressMs?: number;
 };
@@ -308,7 +308,7 @@ export class Sequencer implements Service {
     // Handed over and taken: whoever took it may hand it back at any time.
     const isOver = this.#handedOverTerm !== undefined && this.term > this.#handedOverTerm;
     if (pauseMs > 0 && !isOver) return `it gave the lead up and stands again in ${Math.ceil(pauseMs / 1_000)} s`;
-    return this.#lease.notReadyToLead?.();
+    return this.#lease.notReadyToLead?.(this.#deps.clock.nowMs() - (replica.heardMs ?? replica.openedMs));
   }
 
   /** Follows and leads in turn until `signal` aborts, then lets the next process in. @throws what a restart must heal */
