@@ -56,8 +56,9 @@ export class AuthorityHolds {
   /** Holds again for all that waits: after a start and after a rewind. What was accepted is held for in any case. */
   async recover(): Promise<void> {
     if (this.#lanes.length === 1) return;
+    // One that is lost is asked when it is back.
     for (const lane of this.#lanes)
-      for (const item of await lane.delegating()) {
+      for (const item of lane.notReady() === undefined ? await lane.delegating() : []) {
         const hold = this.#holdOf(item);
         if (hold.authorities.length === 0) continue;
         this.#holds.set(toHexKey(hold.hash), hold);
