@@ -17,7 +17,7 @@ import { Epoch, type EpochStats } from "./epoch.ts";
 import type { Conflict } from "./epoch-shard.ts";
 import type { ExecutorSeat } from "./executor-seat.ts";
 import type { TxHint } from "./hints.ts";
-import type { FromExecutor, SlotVersion, StateEntry } from "./messages.ts";
+import { encodeToExecutor, type FromExecutor, type SlotVersion, type StateEntry } from "./messages.ts";
 import type { Plan, Planner } from "./planner.ts";
 import type { Answer } from "./shard-messages.ts";
 import type { ShardSeat } from "./shard-seat.ts";
@@ -70,6 +70,12 @@ export type EpochRunInput = {
   readonly clock?: StageClock | undefined;
 };
 
+/**
+ * conflict: its result did not hold. chain: it follows one that did not, see above. planned: nobody was dealt it.
+ * missing: nobody had a result when the watermark came.
+ */
+export type ExactReason = "conflict" | "chain" | "planned" | "missing";
+
 export type EpochOutcome = {
   readonly results: TxResult[];
   readonly writes: StateWrites;
@@ -81,6 +87,10 @@ export type EpochOutcome = {
   readonly stalls: number;
   /** Transactions that another executor took because it had nothing to do. */
   readonly stolen: number;
+  /** By executor: time it spent running. */
+  readonly seatMicros: readonly number[];
+  /** Transactions run at the watermark, by reason. */
+  readonly exactReasons: Readonly<Record<ExactReason, number>>;
   /** Time of validation, here and in shards elsewhere, and the accounts and slots it was for. */
   readonly validation: { readonly micros: number; readonly accesses: number };
 };
@@ -115,6 +125,8 @@ export class EpochRun {
   #executorMicros = 0;
   #stalls = 0;
   #stolen = 0;
+  readonly #seatMicros: number[];
+  readonly #exactReasons = { conflict: 0, chain: 0, planned: 0, missing: 0 };
   /** Conflicts in a row, each over what had to be run here. */
   #knockOns = 0;
   #validationMs = 0;
@@ -138,6 +150,7 @@ export class EpochRun {
     this.#plan = p.plan;
     this.#queues = p.seats.map(() => []);
     this.#queuedMicros = p.seats.map(() => 0);
+    this.#seatMicros = p.seats.map(() => 0);
     this.#inFlight = p.seats.map(() => 0);
     this.#corrections = p.seats.map(() => new Map());
     this.#told = p.seats.map(() => new Map());
@@ -189,6 +202,8 @@ export class EpochRun {
       executorMicros: this.#executorMicros,
       stalls: this.#stalls,
       stolen: this.#stolen,
+      seatMicros: this.#seatMicros,
+      exactReasons: this.#exactReasons,
       validation: {
         micros: this.#validationMs * 1_000 + this.#remoteMicros,
         accesses: this.#epoch.accesses + this.#remoteAccesses,
@@ -251,6 +266,7 @@ export class EpochRun {
   #take(seat: number, message: Extract<FromExecutor, { kind: "done" }>): void {
     const epoch = this.#epoch;
     this.#executorMicros += message.micros;
+    this.#seatMicros[seat] = (this.#seatMicros[seat] ?? 0) + message.micros;
     if (this.#batchSeats.delete(message.batch)) this.#inFlight[seat] = Math.max(0, (this.#inFlight[seat] ?? 0) - 1);
     // Whoever was dealt them is through with them, with or without a result.
     for (const index of this.#batchIndexes.get(message.batch) ?? [])
@@ -411,12 +427,19 @@ export class EpochRun {
       gas += this.#plan.gas[to] as number;
       this.#ranBy[to] = 0;
       const discarded = epoch.record(to);
+      this.#exactReasons[this.#exactReason(to, from, discarded !== undefined)]++;
       if (discarded !== undefined) this.#repair(discarded);
     }
     const { records } = engine.executePartial(env, txs.slice(from, to), epoch.reader(from), epoch.gasLeft, {
       bloom: true,
     });
     epoch.deliverExact(records);
+  }
+
+  #exactReason(index: number, from: number, hasResult: boolean): ExactReason {
+    if ((this.#plan.owners[index] as number) < 0) return "planned";
+    if (!hasResult) return "missing";
+    return index === from ? "conflict" : "chain";
   }
 
   #learn(index: number, conflict: Conflict, seat: number): void {
@@ -628,7 +651,7 @@ export class EpochRun {
         entries.push({ kind: "slot", address, slot, value });
       }
     }
-    for (const seat of this.#p.seats) if (seat.isLive) seat.send({ kind: "update", entries });
+    tellAll(this.#p.seats, entries);
   }
 }
 
@@ -646,6 +669,14 @@ function addVersions(versions: SlotVersion[], record: TxRecord, writer: number):
           reader: writer + 1,
         });
   });
+}
+
+/** Tells every executor what is known better now. */
+export function tellAll(seats: readonly ExecutorSeat[], entries: readonly StateEntry[]): void {
+  const live = seats.filter((seat) => seat.isLive);
+  if (entries.length === 0 || live.length === 0) return;
+  const bytes = encodeToExecutor({ kind: "update", entries });
+  for (const [i, seat] of live.entries()) seat.sendEncoded(i === live.length - 1 ? bytes : bytes.slice());
 }
 
 /** A write set as entries for caches. */

@@ -32,6 +32,7 @@ export class ExecutorSeat {
   /** Bytes sent and received, for metrics. */
   bytesOut = 0;
   bytesIn = 0;
+  #counted = { bytesOut: 0, bytesIn: 0 };
 
   constructor(index: number, open: OpenLink, events: SeatEvents, isGuest = false) {
     this.index = index;
@@ -86,13 +87,25 @@ export class ExecutorSeat {
     this.#events.lost(this.index, cause);
   }
 
+  /** Bytes since the last call. */
+  takeUncounted(): { readonly bytesOut: number; readonly bytesIn: number } {
+    const { bytesOut, bytesIn } = this;
+    const since = { bytesOut: bytesOut - this.#counted.bytesOut, bytesIn: bytesIn - this.#counted.bytesIn };
+    this.#counted = { bytesOut, bytesIn };
+    return since;
+  }
+
   /** It held the watermark up; it is passed over until it answers. */
   stalled(): void {
     this.#isStalled = true;
   }
 
   send(message: ToExecutor): void {
-    const bytes = encodeToExecutor(message);
+    this.sendEncoded(encodeToExecutor(message));
+  }
+
+  /** Takes over the buffer. */
+  sendEncoded(bytes: Uint8Array): void {
     this.bytesOut += bytes.length;
     this.#link?.send(bytes);
   }

@@ -6,6 +6,9 @@ export type ShardedMetrics = {
   readonly dealt: CounterHandle;
   readonly conflicts: CounterHandle;
   readonly exactRuns: CounterHandle;
+  readonly stolen: CounterHandle;
+  readonly executorBytes: CounterHandle;
+  readonly slowness: GaugeHandle;
   readonly ignored: CounterHandle;
   readonly stalls: CounterHandle;
   readonly lost: CounterHandle;
@@ -34,7 +37,22 @@ export function shardedMetrics(metrics: Metrics): ShardedMetrics {
     ),
     exactRuns: metrics.counter(
       "sheaf_sharded_exact_runs_total",
-      "Transactions run at the watermark: after a conflict, or because nobody had run them.",
+      "Transactions run at the watermark, by reason: their result did not hold, they follow such a one, they were not dealt out, or nobody had a result.",
+      ["reason"],
+    ),
+    stolen: metrics.counter(
+      "sheaf_sharded_stolen_total",
+      "Transactions that another executor took because it had nothing to do.",
+    ),
+    executorBytes: metrics.counter(
+      "sheaf_sharded_executor_bytes_total",
+      "Bytes between the coordinator and executors.",
+      ["direction"],
+    ),
+    slowness: metrics.gauge(
+      "sheaf_sharded_executor_slowness_ratio",
+      "Time an executor takes for its work over what the serial engine would, as measured lately.",
+      ["executor"],
     ),
     ignored: metrics.counter("sheaf_sharded_ignored_results_total", "Results that came too late or twice."),
     stalls: metrics.counter(
@@ -71,7 +89,7 @@ export function shardedMetrics(metrics: Metrics): ShardedMetrics {
     ),
     imbalance: metrics.gauge(
       "sheaf_sharded_imbalance_ratio",
-      "How far the most loaded executor of the last plan is above the mean.",
+      "How far the time of the executor that ran longest in the last epoch is above the mean.",
     ),
   };
 }

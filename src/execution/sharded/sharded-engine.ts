@@ -22,7 +22,7 @@ import type {
 import { OverlayReader } from "../overlay.ts";
 import type { WasmEngine } from "../wasm/wasm.ts";
 import { DealDecision, type Expectation } from "./deal-decision.ts";
-import { type EpochOutcome, EpochRun, entriesOf } from "./epoch-run.ts";
+import { type EpochOutcome, EpochRun, entriesOf, tellAll } from "./epoch-run.ts";
 import { ExecutorSeat } from "./executor-seat.ts";
 import { hintOf, type TxHint } from "./hints.ts";
 import type { FromExecutor } from "./messages.ts";
@@ -319,11 +319,13 @@ export class ShardedEngine implements Engine {
 
   #tellUntold(): void {
     if (!this.#mustForget && this.#untold.length === 0) return;
-    const writes = emptyWrites();
-    for (const part of this.#untold) mergeWrites(writes, part);
-    const entries = entriesOf(writes);
-    for (const seat of this.#seats)
-      if (seat.isLive) seat.send(this.#mustForget ? { kind: "forget" } : { kind: "update", entries });
+    if (this.#mustForget) {
+      for (const seat of this.#seats) if (seat.isLive) seat.send({ kind: "forget" });
+    } else {
+      const writes = emptyWrites();
+      for (const part of this.#untold) mergeWrites(writes, part);
+      tellAll(this.#seats, entriesOf(writes));
+    }
     this.#untold = [];
     this.#untoldAccounts = 0;
     this.#mustForget = false;
@@ -338,7 +340,8 @@ export class ShardedEngine implements Engine {
     metrics.conflicts.inc(stats.slotConflicts, { kind: "slot" });
     metrics.conflicts.inc(stats.fieldConflicts, { kind: "field" });
     metrics.conflicts.inc(stats.gasConflicts, { kind: "gas" });
-    metrics.exactRuns.inc(stats.exactRuns);
+    for (const [reason, runs] of Object.entries(outcome.exactReasons)) metrics.exactRuns.inc(runs, { reason });
+    metrics.stolen.inc(outcome.stolen);
     metrics.ignored.inc(stats.ignoredResults);
     metrics.stalls.inc(outcome.stalls);
     metrics.executorSeconds.inc(outcome.executorMicros / 1_000_000);
@@ -352,8 +355,15 @@ export class ShardedEngine implements Engine {
     metrics.shardBytes.inc(traffic.bytesOut - counted.bytesOut, { direction: "out" });
     metrics.shardBytes.inc(traffic.bytesIn - counted.bytesIn, { direction: "in" });
     if (plan.edges > 0) metrics.affinity.set(plan.keptEdges / plan.edges);
-    const mean = plan.loads.reduce((sum, load) => sum + load, 0) / plan.loads.length;
-    if (mean > 0) metrics.imbalance.set(Math.max(...plan.loads) / mean - 1);
+    const mean = outcome.executorMicros / outcome.seatMicros.length;
+    if (mean > 0) metrics.imbalance.set(Math.max(...outcome.seatMicros) / mean - 1);
+    for (const executor of outcome.seatMicros.keys())
+      metrics.slowness.set(this.#planner.slowness(executor), { executor: String(executor) });
+    for (const seat of this.#seats) {
+      const { bytesOut, bytesIn } = seat.takeUncounted();
+      metrics.executorBytes.inc(bytesOut, { direction: "out" });
+      metrics.executorBytes.inc(bytesIn, { direction: "in" });
+    }
   }
 }
 
