@@ -9,38 +9,24 @@ import { fromHex, toHexKey } from "../../base/bytes.ts";
 import { EMPTY_CODE_HASH } from "../../protocol/ordered-trie.ts";
 import type { StateWrites } from "../../protocol/state-writes.ts";
 import type { BlockEnv, MissingKey, StateReader, TxInput, TxResult } from "../execution.ts";
-import { ACCOUNT, SLOT } from "../wasm/layout.ts";
 import type { TxRecord } from "../wasm/result.ts";
 import type { WasmEngine } from "../wasm/wasm.ts";
+import { DealQueues } from "./deal-queues.ts";
 import { effectsOf } from "./effects.ts";
 import { Epoch, type EpochStats } from "./epoch.ts";
 import type { Conflict } from "./epoch-shard.ts";
+import { addVersions, entriesOf, tellAll } from "./executor-news.ts";
 import type { ExecutorSeat } from "./executor-seat.ts";
 import type { TxHint } from "./hints.ts";
-import { encodeToExecutor, type FromExecutor, type SlotVersion, type StateEntry } from "./messages.ts";
+import type { FromExecutor, SlotVersion, StateEntry } from "./messages.ts";
 import type { Plan, Planner } from "./planner.ts";
 import type { Answer } from "./shard-messages.ts";
 import type { ShardSeat } from "./shard-seat.ts";
 import type { StageClock } from "./stage-clock.ts";
 
-/**
- * A batch ends at this many transactions or this much expected time: a few milliseconds, and less towards the end, so
- * that executors are done together.
- */
-const BATCH_TXS_MAX = 128;
-const BATCH_MICROS_MAX = 4_000;
-const BATCH_MICROS_MIN = 400;
-/** Share of what an executor has left that one batch may take. */
-const BATCH_SHARE = 0.25;
-/** Transactions looked at for a batch: some of them wait for others. */
-const LOOK_AHEAD = 512;
-/** Nothing is taken from an executor that has less than this left. */
-const STEAL_MICROS_MIN = 800;
 /** Batches an executor may have waiting: one to run, one to go on with. */
 const WINDOW = 2;
 const RETRIES_MAX = 2;
-/** Slots of one result that others are told of. */
-const TOLD_SLOTS_MAX = 16;
 /** Transactions run at the watermark in one go, and for how long before others get the thread. */
 const EXACT_TXS_MAX = 128;
 const EXACT_GAS_MAX = 10_000_000;
@@ -99,15 +85,8 @@ export class EpochRun {
   readonly #p: EpochRunInput;
   readonly #epoch: Epoch;
   readonly #plan: Plan;
-  /** By seat: transactions to deal out, in order. */
-  readonly #queues: number[][];
+  readonly #queues: DealQueues;
   readonly #inFlight: number[];
-  /** By seat: expected time of its queue. */
-  readonly #queuedMicros: number[];
-  /** By transaction: 1 + the seat that has it or will be dealt it, 0 when nobody. */
-  readonly #pending: Int16Array;
-  /** By transaction: it is with the seat that has it, not in its queue. */
-  readonly #isDealt: Uint8Array;
   readonly #retries: Uint8Array;
   readonly #batchSeats = new Map<number, number>();
   readonly #batchIndexes = new Map<number, readonly number[]>();
@@ -124,7 +103,6 @@ export class EpochRun {
   #isOver = false;
   #executorMicros = 0;
   #stalls = 0;
-  #stolen = 0;
   readonly #seatMicros: number[];
   readonly #exactReasons = { conflict: 0, chain: 0, planned: 0, missing: 0 };
   /** Conflicts in a row, each over what had to be run here. */
@@ -148,20 +126,13 @@ export class EpochRun {
       },
     });
     this.#plan = p.plan;
-    this.#queues = p.seats.map(() => []);
-    this.#queuedMicros = p.seats.map(() => 0);
+    this.#queues = new DealQueues(p.plan, p.seats.length, this.#epoch);
     this.#seatMicros = p.seats.map(() => 0);
     this.#inFlight = p.seats.map(() => 0);
     this.#corrections = p.seats.map(() => new Map());
     this.#told = p.seats.map(() => new Map());
     this.#ranBy = new Int16Array(count);
-    this.#pending = new Int16Array(count);
-    this.#isDealt = new Uint8Array(count);
     this.#retries = new Uint8Array(count);
-    // Those that somebody elsewhere waits for go first.
-    for (const urgent of [1, 0])
-      for (const [index, owner] of this.#plan.owners.entries())
-        if (owner >= 0 && this.#plan.isUrgent[index] === urgent) this.#enqueue(owner, index);
     let resolve: () => void = () => undefined;
     let reject: (error: unknown) => void = () => undefined;
     const promise = new Promise<void>((yes, no) => {
@@ -169,13 +140,6 @@ export class EpochRun {
       reject = no;
     });
     this.#done = { resolve, reject, promise };
-  }
-
-  #enqueue(seat: number, index: number): void {
-    this.#queues[seat]?.push(index);
-    this.#queuedMicros[seat] = (this.#queuedMicros[seat] as number) + (this.#plan.micros[index] as number);
-    this.#pending[index] = seat + 1;
-    this.#isDealt[index] = 0;
   }
 
   async run(): Promise<EpochOutcome> {
@@ -201,7 +165,7 @@ export class EpochRun {
       plan: this.#plan,
       executorMicros: this.#executorMicros,
       stalls: this.#stalls,
-      stolen: this.#stolen,
+      stolen: this.#queues.stolen,
       seatMicros: this.#seatMicros,
       exactReasons: this.#exactReasons,
       validation: {
@@ -268,9 +232,7 @@ export class EpochRun {
     this.#executorMicros += message.micros;
     this.#seatMicros[seat] = (this.#seatMicros[seat] ?? 0) + message.micros;
     if (this.#batchSeats.delete(message.batch)) this.#inFlight[seat] = Math.max(0, (this.#inFlight[seat] ?? 0) - 1);
-    // Whoever was dealt them is through with them, with or without a result.
-    for (const index of this.#batchIndexes.get(message.batch) ?? [])
-      if (this.#pending[index] === seat + 1 && this.#isDealt[index] === 1) this.#pending[index] = 0;
+    this.#queues.returned(seat, this.#batchIndexes.get(message.batch) ?? []);
     this.#batchIndexes.delete(message.batch);
     this.#observeTime(seat, message);
     const startMs = performance.now();
@@ -290,13 +252,10 @@ export class EpochRun {
       const seat = (this.#ranBy[index] as number) - 1;
       this.#learn(index, conflict, seat);
       const retries = this.#retries[index] as number;
-      if (retries >= RETRIES_MAX || this.#pending[index] !== 0 || this.#p.seats[seat]?.isLive !== true) continue;
+      const isPending = this.#queues.seatOf(index) !== undefined;
+      if (retries >= RETRIES_MAX || isPending || this.#p.seats[seat]?.isLive !== true) continue;
       this.#retries[index] = retries + 1;
-      // In front: the watermark comes to it first.
-      this.#queues[seat]?.unshift(index);
-      this.#queuedMicros[seat] = (this.#queuedMicros[seat] as number) + (this.#plan.micros[index] as number);
-      this.#pending[index] = seat + 1;
-      this.#isDealt[index] = 0;
+      this.#queues.again(seat, index);
     }
   }
 
@@ -383,7 +342,11 @@ export class EpochRun {
       this.#deal();
       clock?.enter("exact");
       const sliceEndMs = performance.now() + EXACT_SLICE_MS;
-      while (!epoch.isDone && this.#pending[epoch.watermark] === 0 && !epoch.isInstalled(epoch.watermark)) {
+      while (
+        !epoch.isDone &&
+        this.#queues.seatOf(epoch.watermark) === undefined &&
+        !epoch.isInstalled(epoch.watermark)
+      ) {
         this.#runExactly();
         if (performance.now() > sliceEndMs) {
           this.#schedulePump();
@@ -423,7 +386,7 @@ export class EpochRun {
     const together = this.#knockOns < 2 ? 0 : 1 << this.#knockOns;
     const end = Math.max(epoch.exactRange(EXACT_TXS_MAX).to, Math.min(epoch.count, from + together));
     let to = from;
-    for (let gas = 0; to < end && this.#pending[to] === 0 && gas <= EXACT_GAS_MAX; to++) {
+    for (let gas = 0; to < end && this.#queues.seatOf(to) === undefined && gas <= EXACT_GAS_MAX; to++) {
       gas += this.#plan.gas[to] as number;
       this.#ranBy[to] = 0;
       const discarded = epoch.record(to);
@@ -470,84 +433,15 @@ export class EpochRun {
   #deal(): void {
     for (const seat of this.#p.seats)
       while (seat.isLive && (this.#inFlight[seat.index] as number) < WINDOW)
-        if (!this.#dealBatch(seat) && !this.#steal(seat)) break;
-  }
-
-  /**
-   * Gives an executor that has nothing to do half of what the one with most left would do last, so far as it waits for
-   * nobody there.
-   */
-  #steal(thief: ExecutorSeat): boolean {
-    if ((this.#inFlight[thief.index] as number) > 0 || (this.#queues[thief.index] as number[]).length > 0) return false;
-    let victim = -1;
-    let most = STEAL_MICROS_MIN;
-    for (const [seat, micros] of this.#queuedMicros.entries()) {
-      if (seat === thief.index || micros <= most) continue;
-      victim = seat;
-      most = micros;
-    }
-    if (victim < 0) return false;
-    const queue = this.#queues[victim] as number[];
-    const taken: number[] = [];
-    let micros = 0;
-    for (let at = queue.length - 1; at >= 0 && queue.length - at <= LOOK_AHEAD && micros < most / 2; at--) {
-      const index = queue[at] as number;
-      if (!this.#isReady(index, thief.index)) continue;
-      queue.splice(at, 1);
-      taken.push(index);
-      micros += this.#plan.micros[index] as number;
-    }
-    if (taken.length === 0) return false;
-    this.#queuedMicros[victim] = most - micros;
-    for (const index of taken.toReversed()) this.#enqueue(thief.index, index);
-    this.#stolen += taken.length;
-    return true;
-  }
-
-  /** Is there what the transaction waits for, or is it on its way to the same executor? */
-  #isReady(index: number, seat: number): boolean {
-    for (const before of this.#plan.before(index))
-      if (
-        !this.#epoch.isInstalled(before) &&
-        before >= this.#epoch.watermark &&
-        (this.#pending[before] !== seat + 1 || this.#isDealt[before] === 0)
-      )
-        return false;
-    return true;
+        if (!this.#dealBatch(seat) && (this.#inFlight[seat.index] !== 0 || !this.#queues.steal(seat.index))) break;
   }
 
   /** Sends the next batch; false when there is none. */
   #dealBatch(seat: ExecutorSeat): boolean {
     const epoch = this.#epoch;
     const { id, txs, hints } = this.#p;
-    const queue = this.#queues[seat.index] as number[];
-    const queued = this.#queuedMicros[seat.index] as number;
-    const microsMax = Math.min(BATCH_MICROS_MAX, Math.max(BATCH_MICROS_MIN, queued * BATCH_SHARE));
-    const indexes: number[] = [];
-    /** What stays in the queue of what was looked at. */
-    const held: number[] = [];
-    let looked = 0;
-    let micros = 0;
-    let left = queued;
-    while (looked < queue.length && looked < LOOK_AHEAD && indexes.length < BATCH_TXS_MAX && micros < microsMax) {
-      const index = queue[looked++] as number;
-      const expected = this.#plan.micros[index] as number;
-      // What the block has no gas left for is refused at the watermark, not run.
-      const isDone =
-        index < epoch.watermark || epoch.isInstalled(index) || (hints[index]?.gasLimit ?? 0) > epoch.gasLeft;
-      if (isDone) this.#pending[index] = 0;
-      else if (!this.#isReady(index, seat.index)) {
-        held.push(index);
-        continue;
-      } else {
-        indexes.push(index);
-        this.#isDealt[index] = 1;
-        micros += expected;
-      }
-      left -= expected;
-    }
-    queue.splice(0, looked, ...held);
-    this.#queuedMicros[seat.index] = queue.length === 0 ? 0 : left;
+    const { gasLeft } = epoch;
+    const indexes = this.#queues.take(seat.index, (index) => (hints[index]?.gasLimit ?? 0) > gasLeft);
     if (indexes.length === 0) return false;
     const first = indexes[0] as number;
     const entries: StateEntry[] = [];
@@ -610,12 +504,12 @@ export class EpochRun {
         ({ index }) => awaited[index] !== undefined && this.#epoch.awaitedRound(index) === awaited[index],
       );
       for (const shard of silent) shard.drop(new Error("it does not answer"));
-      if (silent.length === 0 && this.#epoch.watermark === at && (this.#pending[at] as number) > 0) {
+      const seat = this.#queues.seatOf(at);
+      if (silent.length === 0 && this.#epoch.watermark === at && seat !== undefined) {
         this.#stalls++;
-        const seat = (this.#pending[at] as number) - 1;
         seats[seat]?.stalled();
         this.#passOver(seat);
-        this.#pending[at] = 0;
+        this.#queues.giveUp(at);
       }
       this.#pump();
     }, this.#p.stallMs);
@@ -624,16 +518,11 @@ export class EpochRun {
   /** Deals what a silent or lost executor had to the others; without others it waits for the watermark. */
   #passOver(seat: number): void {
     const others = this.#p.seats.filter((s) => s.isLive && s.index !== seat);
-    this.#queues[seat] = [];
-    this.#queuedMicros[seat] = 0;
     this.#inFlight[seat] = 0;
-    let next = 0;
-    for (let index = this.#epoch.watermark; index < this.#epoch.count; index++) {
-      if (this.#pending[index] !== seat + 1) continue;
-      const other = others[next++ % Math.max(1, others.length)];
-      this.#pending[index] = 0;
-      if (other !== undefined) this.#enqueue(other.index, index);
-    }
+    this.#queues.passOver(
+      seat,
+      others.map(({ index }) => index),
+    );
   }
 
   /** Tells the caches what came of the epoch: what changed, and what they may have taken from results that did not hold. */
@@ -653,40 +542,4 @@ export class EpochRun {
     }
     tellAll(this.#p.seats, entries);
   }
-}
-
-/** Adds the slots that the transaction at `writer` left behind. */
-function addVersions(versions: SlotVersion[], record: TxRecord, writer: number): void {
-  const start = versions.length;
-  record.forEachAccount((at, slotsAt, slotCount) => {
-    for (let i = 0, slot = slotsAt; i < slotCount && versions.length - start < TOLD_SLOTS_MAX; i++, slot += SLOT.size)
-      if (record.u32(slot + SLOT.written) !== 0)
-        versions.push({
-          address: record.slice(at + ACCOUNT.address, at + ACCOUNT.address + 20),
-          slot: record.slice(slot + SLOT.key, slot + SLOT.key + 32),
-          value: record.slice(slot + SLOT.value, slot + SLOT.value + 32),
-          writer,
-          reader: writer + 1,
-        });
-  });
-}
-
-/** Tells every executor what is known better now. */
-export function tellAll(seats: readonly ExecutorSeat[], entries: readonly StateEntry[]): void {
-  const live = seats.filter((seat) => seat.isLive);
-  if (entries.length === 0 || live.length === 0) return;
-  const bytes = encodeToExecutor({ kind: "update", entries });
-  for (const [i, seat] of live.entries()) seat.sendEncoded(i === live.length - 1 ? bytes : bytes.slice());
-}
-
-/** A write set as entries for caches. */
-export function entriesOf(writes: StateWrites): StateEntry[] {
-  const entries: StateEntry[] = [];
-  for (const [key, write] of writes.accounts) {
-    const address = fromHex(key);
-    entries.push({ kind: "account", address, account: write.account });
-    for (const [slot, value] of write.storage) entries.push({ kind: "slot", address, slot: fromHex(slot), value });
-  }
-  for (const [hash, code] of writes.codes) entries.push({ kind: "code", codeHash: fromHex(hash), code });
-  return entries;
 }

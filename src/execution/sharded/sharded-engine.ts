@@ -22,7 +22,8 @@ import type {
 import { OverlayReader } from "../overlay.ts";
 import type { WasmEngine } from "../wasm/wasm.ts";
 import { DealDecision, type Expectation } from "./deal-decision.ts";
-import { type EpochOutcome, EpochRun, entriesOf, tellAll } from "./epoch-run.ts";
+import { type EpochOutcome, EpochRun } from "./epoch-run.ts";
+import { entriesOf, tellAll } from "./executor-news.ts";
 import { ExecutorSeat } from "./executor-seat.ts";
 import { hintOf, type TxHint } from "./hints.ts";
 import type { FromExecutor } from "./messages.ts";
