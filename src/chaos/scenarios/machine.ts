@@ -79,7 +79,8 @@ export const MACHINE_SCENARIOS: readonly Scenario[] = [
       "Every sync of the node's log files takes two seconds more, for 15 s: confirmations wait for it, nothing else happens.",
     simulated:
       "the delay is added in the node's process, before the real sync of its log files; the database's own syncs are as they are",
-    shape: ONE,
+    // With an L1 block each second the chain would only run after its origins: a block takes several syncs.
+    shape: { ...ONE, l1BlockSeconds: 6 },
     steps: [
       { do: "mark", as: "fault" },
       { do: "slow sync", node: 0, ms: 2_000 },
