@@ -84,7 +84,13 @@ async function run(options: Options, context: CommandContext): Promise<void> {
   if (asked.profiles.length === 0 && asked.blocks === undefined)
     throw benchError("BENCH_OPTIONS", "--workloads none leaves nothing to run without --blocks");
   const progress = new Progress(context);
-  const report = await runBench(asked, (text) => progress.step(text), context.signal);
+  const report = await runBench(asked, (text) => progress.step(text), context.signal).catch((error: unknown) => {
+    if (!context.signal.aborted) throw error;
+  });
+  if (report === undefined) {
+    context.err("stopped before the end");
+    return;
+  }
   progress.done();
   if (options.plot !== undefined) writeFileSync(options.plot, plotReport(report));
   if (options.json === "-") {
