@@ -28,11 +28,13 @@ export type OpenStateOptions = {
   readonly blockHash: (number: number) => Uint8Array | undefined;
   readonly log: Log;
   readonly metrics: Metrics;
+  /** Whether snapshots of the node's database are to hold the state. */
+  readonly isSnapshotted: boolean;
   /** Told of a fault of a shard that no waiting heals. */
   readonly onFailure?: (error: unknown) => void;
 };
 
-/** @throws {KeyShardError} KEYSHARD_SINGLE, KEYSHARD_BEHIND, KEYSHARD_ROOT */
+/** @throws {KeyShardError} KEYSHARD_SNAPSHOT, KEYSHARD_SINGLE, KEYSHARD_BEHIND, KEYSHARD_ROOT */
 export async function openState(database: Database, options: OpenStateOptions): Promise<OpenedState> {
   const { blockHash } = options;
   const { keyShards: count, keyShardsIn } = readConfig(engineConfig, options.env);
@@ -44,6 +46,8 @@ export async function openState(database: Database, options: OpenStateOptions): 
         shards: count,
       });
   }
+  if (options.isSnapshotted)
+    throw keyshardError("KEYSHARD_SNAPSHOT", "snapshots are asked for of a node with key shards", { shards: count });
   const shards = await PartitionedState.open(database, {
     shards: count,
     folderOf: options.folderOf,

@@ -196,6 +196,7 @@ export class ClusterNode implements Service {
       env,
       folderOf: (shard) => shardFolder(dataDir, shard),
       blockHash: (n) => chain.blockHash(n),
+      isSnapshotted: readConfig(snapshotConfig, env).folder !== "",
       log,
       metrics,
     });

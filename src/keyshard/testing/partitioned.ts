@@ -16,15 +16,16 @@ import { PartitionedState } from "../partitioned-state.ts";
 
 /** A state on key shards that can be closed and opened again. */
 export class Shards {
-  readonly folder = mkdtempSync(join(tmpdir(), "sheaf-shards-"));
+  readonly folder: string;
   readonly where: ShardsIn;
   database!: Database;
   state!: PartitionedState;
   /** What no waiting heals. */
   failure: unknown;
 
-  constructor(where: ShardsIn) {
+  constructor(where: ShardsIn, folder: string = mkdtempSync(join(tmpdir(), "sheaf-shards-"))) {
     this.where = where;
+    this.folder = folder;
   }
 
   folderOf(shard: number): string {
@@ -124,3 +125,20 @@ export const writesArb: fc.Arbitrary<StateWrites> = fc
     writes.codes.set(toHexKey(CODE_HASH), CODE);
     return writes;
   });
+
+/** What block `version` of a chain that anybody can compute again writes. */
+export function writesOf(version: number): StateWrites {
+  const writes = emptyWrites();
+  for (let n = 0; n < 60; n++) {
+    const address = new Uint8Array(20);
+    new DataView(address.buffer).setUint32(8, (version * 7 + n * 13) % 500);
+    const value = new Uint8Array(32).fill((version + n) % 5);
+    const isGone = (version + n) % 11 === 0;
+    writes.accounts.set(toHexKey(address), {
+      cleared: isGone,
+      account: isGone ? undefined : { nonce: BigInt(version + 1), balanceWei: BigInt(n), codeHash: EMPTY_CODE_HASH },
+      storage: isGone ? new Map() : new Map([[toHexKey(SLOTS[n % SLOTS.length] as Uint8Array), value]]),
+    });
+  }
+  return writes;
+}
