@@ -7,7 +7,8 @@ import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import fc from "fast-check";
 import { toHex } from "../base/bytes.ts";
-import type { StateWrites } from "../protocol/state-writes.ts";
+import { hasCode } from "../base/error.ts";
+import { emptyWrites, type StateWrites } from "../protocol/state-writes.ts";
 import { MemoryState } from "../state/memory-state.ts";
 import type { AccountProof } from "../state/state.ts";
 import type { ShardsIn } from "./links.ts";
@@ -130,12 +131,30 @@ async function run(where: ShardsIn, first: number, steps: readonly Step[]): Prom
   }
 }
 
+test("what was pruned stays pruned when the state is opened again", async () => {
+  const shards = new Shards("here");
+  try {
+    await shards.open(2);
+    for (let version = 0; version < 4; version++) await shards.block(emptyWrites());
+    shards.state.prune(2);
+    await shards.close();
+    await shards.open(2);
+    assert.equal(shards.state.oldest, 2);
+    assert.throws(
+      () => shards.state.reader(1),
+      (error) => hasCode(error, "STATE_PRUNED"),
+    );
+  } finally {
+    await shards.remove();
+  }
+});
+
 test(`key shards in this thread give roots, reads and proofs of the twin (seed ${seed})`, async () => {
   await fc.assert(
     fc.asyncProperty(countArb, fc.array(stepArb, { minLength: 10, maxLength: 60 }), (first, steps) =>
       run("here", first, steps),
     ),
-    { seed, numRuns: 12, includeErrorInReport: true },
+    { seed, numRuns: 12, includeErrorInReport: true, endOnFailure: true },
   );
 });
 
@@ -150,6 +169,6 @@ for (const where of ["threads", "processes"] as const)
           .map((steps) => steps.filter(({ kind }) => kind !== "reopen")),
         (first, steps) => run(where, first, steps),
       ),
-      { seed, numRuns: 1, includeErrorInReport: true },
+      { seed, numRuns: 1, includeErrorInReport: true, endOnFailure: true },
     );
   });

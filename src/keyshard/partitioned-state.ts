@@ -492,8 +492,13 @@ export class PartitionedState implements ChainState {
     this.#oldest = version;
     for (const known of this.#joiners.keys()) if (known < version) this.#joiners.delete(known);
     const before = this.#seats.map((seat) => this.#placement.triesOf(seat.index));
-    if (!this.#placement.prune(version)) return true;
-    this.#database.transaction(() => this.#storePlacement());
+    const isChanged = this.#placement.prune(version);
+    // Stored at once: with an older bound, versions whose tries are gone would be answered from newer ones.
+    this.#database.transaction(() => {
+      this.#storeHead();
+      if (isChanged) this.#storePlacement();
+    });
+    if (!isChanged) return true;
     for (const seat of this.#seats) {
       const kept = new Set(this.#placement.triesOf(seat.index));
       const gone = (before[seat.index] ?? []).filter((trieId) => !kept.has(trieId));

@@ -141,14 +141,23 @@ export class ShardSeat {
     this.#epoch++;
     this.losses++;
     void link?.close();
+    this.#giveUpWaiting(cause);
+    if (this.#isClosed) return;
+    this.#log.warn("key shard lost", { shard: this.index, err: cause });
+    this.#ready = sleep(REOPEN_MS).then(() => this.#synchronize());
+    this.#ready.catch((error: unknown) => this.#failed(error));
+  }
+
+  /** No answer comes any more. */
+  #giveUpWaiting(cause?: Error): void {
     const waiting = [...this.#waiting.values()];
     this.#waiting.clear();
     this.#letGo();
     for (const { reject } of waiting) reject(this.#lostError(cause));
-    if (this.#isClosed) return;
-    this.#log.warn("key shard lost", { shard: this.index, err: cause });
-    this.#ready = sleep(REOPEN_MS).then(() => this.#synchronize());
-    this.#ready.catch((error: unknown) => this.#chain.failed(error));
+  }
+
+  #failed(error: unknown): void {
+    if (!this.#isClosed) this.#chain.failed(error);
   }
 
   async #synchronize(): Promise<void> {
@@ -261,7 +270,7 @@ export class ShardSeat {
       },
       (error: unknown) => (hasCode(error, "KEYSHARD_LOST") && !this.#isClosed ? this.#ready : Promise.reject(error)),
     );
-    this.#ready.catch((error: unknown) => this.#chain.failed(error));
+    this.#ready.catch((error: unknown) => this.#failed(error));
   }
 
   /** The chain is at `version` now, which is below. Resolves with what the slots hold then. */
@@ -297,5 +306,6 @@ export class ShardSeat {
     await this.request({ kind: "close" }).catch(() => undefined);
     this.#link = undefined;
     await link.close();
+    this.#giveUpWaiting();
   }
 }
