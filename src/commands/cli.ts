@@ -5,6 +5,7 @@
 import { Command, CommanderError } from "commander";
 import { refuseUnknownVariables } from "../base/config.ts";
 import { CodedError } from "../base/error.ts";
+import { addAdminCommand } from "./admin.ts";
 import { addBenchCommand } from "./bench.ts";
 import { addChaosCommand } from "./chaos.ts";
 import { addConfigCommand } from "./config.ts";
@@ -38,6 +39,7 @@ export async function runCommandLine(args: readonly string[], context: CommandCo
   addBenchCommand(program, context);
   addChaosCommand(program, context);
   addReceiptCommand(program, context);
+  addAdminCommand(program, context);
   addConfigCommand(program, context);
   try {
     refuseUnknownVariables(context.env);

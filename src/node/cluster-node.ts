@@ -48,6 +48,8 @@ import { Database } from "../store/database.ts";
 import { LmdbChainStore } from "../store/lmdb-chain-store.ts";
 import type { Verifier } from "../verifier/verifier.ts";
 
+import { adminResources } from "./admin-resources.ts";
+import { AdminSocket } from "./admin-socket.ts";
 import { openClusterLogs } from "./cluster-logs.ts";
 import { nodeConfig } from "./config.ts";
 import { openProposer } from "./proposer-part.ts";
@@ -383,6 +385,9 @@ export class ClusterNode implements Service {
       },
     );
     close.add("verifier rpc", () => verifierRpc.close());
+    const resources = adminResources({ shards: stored.shards, handOver: () => sequencer.handOver() });
+    const admin = await AdminSocket.open(dataDir, resources, log.child({ role: "admin" }));
+    close.add("admin socket", () => admin.close());
     return new ClusterNode({
       name: options.name,
       chainId: genesis.chainId,
