@@ -120,6 +120,9 @@ export class PartitionedState implements ChainState {
   /** Ends when all shards have followed the last rollback. */
   #following: Promise<void> = Promise.resolve();
   #failure: unknown;
+  /** Shards on their way to be seats. */
+  readonly #opening = new Set<ShardSeat>();
+  #isClosed = false;
 
   private constructor(database: Database, options: PartitionedStateOptions) {
     this.#options = options;
@@ -203,7 +206,8 @@ export class PartitionedState implements ChainState {
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.#seats.map((seat) => seat.close()));
+    this.#isClosed = true;
+    await Promise.all([...this.#seats, ...this.#opening].map((seat) => seat.close()));
   }
 
   // --- the head and what is kept of it ---
@@ -265,11 +269,18 @@ export class PartitionedState implements ChainState {
       const seat = new ShardSeat(index, { folder, open: this.#options.linkOf(folder), chain: this.#seatChain(), log });
       added.push(seat);
     }
+    for (const seat of added) this.#opening.add(seat);
     try {
       await Promise.all(added.map((seat) => seat.start()));
     } catch (error) {
       await Promise.all(added.map((seat) => seat.close()));
       throw error;
+    } finally {
+      for (const seat of added) this.#opening.delete(seat);
+    }
+    if (this.#isClosed) {
+      await Promise.all(added.map((seat) => seat.close()));
+      return;
     }
     // Blocks do not wait for a shard that is being opened; from here on it gets its part of them.
     this.#seats.push(...added);
