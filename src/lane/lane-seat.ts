@@ -212,12 +212,13 @@ export class LaneSeat {
     signal.removeEventListener("abort", onAbort);
     const wasOpen = this.#calls === calls;
     this.#calls = undefined;
+    // At once: what asks a lane that it takes for live finds a way to its worker.
+    if (wasOpen) this.#owner?.lost();
     calls.lose(this.lostError(cause === undefined ? "is closed" : `has lost its worker: ${cause.message}`));
     // The next worker opens the log: this one must have ended.
     await link.close();
     if (settings.place.store === "file") releaseOwnLock(settings.place.folder);
     await opening;
-    if (wasOpen) this.#owner?.lost();
     return cause;
   }
 }

@@ -198,7 +198,10 @@ export async function until(what: string, condition: () => boolean): Promise<voi
 export async function running(s: Sequencer, body: () => Promise<void>): Promise<void> {
   const stop = new AbortController();
   const run = s.run(stop.signal);
-  await Promise.race([body(), run.then(() => assert.fail("ended by itself"))]);
-  stop.abort();
+  try {
+    await Promise.race([body(), run.then(() => assert.fail("ended by itself"))]);
+  } finally {
+    stop.abort();
+  }
   await run;
 }
