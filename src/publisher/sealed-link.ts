@@ -163,7 +163,8 @@ export class SealedClient implements SealedBlocks {
   #heldBytes = 0;
   #term: number | undefined;
   #send: ((message: Uint8Array) => void) | undefined;
-  #isAsking = false;
+  /** First block of the question without an answer. */
+  #asked: number | undefined;
 
   /** `safeNumber`: where derivation is; undefined while that is not known. */
   constructor(safeNumber: () => number | undefined) {
@@ -192,7 +193,7 @@ export class SealedClient implements SealedBlocks {
 
   readonly host: Host = (send) => {
     this.#send = send;
-    this.#isAsking = false;
+    this.#asked = undefined;
     setImmediate(() => this.#ask());
     return (message) => this.#received(message);
   };
@@ -216,7 +217,7 @@ export class SealedClient implements SealedBlocks {
 
   #received(message: Uint8Array): void {
     const r = new Reader(message);
-    this.#isAsking = false;
+    this.#asked = undefined;
     if (r.byte() === OTHER) {
       r.end();
       this.#forget(0);
@@ -254,9 +255,10 @@ export class SealedClient implements SealedBlocks {
     const done = this.#blocks.splice(0, Math.min(safe, this.head) - this.#first);
     this.#first += done.length;
     for (const { bytes } of done) this.#heldBytes -= bytes;
-    if (this.#isAsking || this.#heldBytes >= HELD_BYTES_MAX) return;
+    // A question from before the safe head went elsewhere may wait for a block that is yet to be sealed: it is replaced.
+    if (this.#asked === this.head + 1 || this.#heldBytes >= HELD_BYTES_MAX) return;
     const parent = this.#blocks.at(-1);
-    this.#isAsking = true;
+    this.#asked = this.head + 1;
     const w = new Writer(48).byte(WANT).uvarint(this.head + 1);
     this.#send(w.optional(parent?.block.hash, (hash) => w.fixed(hash)).finish());
   }
