@@ -17,6 +17,8 @@ import { Watch } from "./watch.ts";
 
 /** Load before the first step: users are at work, segments and outputs are on L1. */
 const WARM_UP_SECONDS_MAX = 300;
+/** Transactions confirmed before the first step, that what follows is a fault under load. */
+const WARM_UP_CONFIRMED = 30;
 /** A bound that is passed fails the drill; what it waits for is waited for so many times longer, to know how late. */
 const PATIENCE = 3;
 
@@ -102,6 +104,11 @@ export async function runDrill(scenario: Scenario, options: DrillOptions): Promi
     const steps = new Steps({ network, load, watch, random, clock, signal, event });
     const warm = await steps.until({ probe: "safe" }, WARM_UP_SECONDS_MAX * 1_000);
     if (warm === undefined) throw new Error(`nothing reached L1 in ${WARM_UP_SECONDS_MAX} s before any fault`);
+    while (load.confirmedCount < WARM_UP_CONFIRMED) {
+      if (signal.aborted || elapsed() > WARM_UP_SECONDS_MAX)
+        throw new Error(`${load.confirmedCount} confirmations in ${WARM_UP_SECONDS_MAX} s before any fault`);
+      await clock.sleep(50, signal);
+    }
     event("load is on, and what it makes reaches L1");
     const marks = { fault: clock.nowMs(), heal: clock.nowMs() };
     for (const step of options.quick ? (scenario.quickSteps ?? scenario.steps) : scenario.steps) {
@@ -128,8 +135,8 @@ export async function runDrill(scenario: Scenario, options: DrillOptions): Promi
     event("stopping the load");
     await load.stop();
     event("checking the invariants");
-    const resolved = await steps.until({ ready: true }, 60_000);
-    invariants = await checkInvariants({ network, load, watch, clock, signal });
+    const resolved = await steps.until({ ready: true }, patience * 20_000);
+    invariants = await checkInvariants({ network, load, watch, clock, signal, patience });
     invariants["I"] = alarmFinding(bounds, resolved !== undefined, watch, network);
   } catch (error) {
     failure = error instanceof Error ? error.message : String(error);

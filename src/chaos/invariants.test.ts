@@ -27,6 +27,7 @@ test("B: an order log with a lower term, a block opened twice, or one left out i
   assert.ok(!orderFinding([...good, cut(4, 2, 2, true, true)]).held, "a second block 2");
   assert.ok(!orderFinding([...good, cut(4, 2, 4, true, true)]).held, "no block 3");
   assert.ok(!orderFinding([...good, cut(4, 2, 3, true, false), cut(5, 2, 3, true, true)]).held, "opened twice");
+  assert.ok(!orderFinding([]).held, "nothing to judge");
   const rewind: LogEntry = { seq: 4, term: 2, order: { kind: "rewind", toBlock: 1, reason: "L1" } };
   assert.ok(orderFinding([...good, rewind, cut(5, 2, 2, true, true)]).held, "a rewind is on record");
 });
@@ -40,6 +41,7 @@ test("G: segments with a gap, an overlap or a wrong index are refused", () => {
   assert.ok(!segmentFinding([segment(0, 1, 5), segment(1, 7, 8)]).held, "a gap");
   assert.ok(!segmentFinding([segment(0, 1, 5), segment(1, 5, 8)]).held, "posted twice");
   assert.ok(!segmentFinding([segment(0, 1, 5), segment(2, 6, 8)]).held, "an index left out");
+  assert.ok(!segmentFinding([]).held, "nothing to judge");
 });
 
 test("E: a deposit that is missing, doubled or invented is refused", () => {
@@ -47,6 +49,7 @@ test("E: a deposit that is missing, doubled or invented is refused", () => {
   const executed = (...counts: [string, number][]): Map<string, number> => new Map(counts);
   assert.ok(depositFinding(sent, executed(["a", 1], ["b", 1])).held);
   assert.ok(!depositFinding(sent, executed(["a", 1])).held);
+  assert.ok(!depositFinding(new Set(), executed()).held, "nothing to judge");
   assert.ok(!depositFinding(sent, executed(["a", 2], ["b", 1])).held);
   assert.ok(!depositFinding(sent, executed(["a", 1], ["b", 1], ["c", 1])).held);
 });

@@ -23,23 +23,34 @@ import { isLeaseRecord } from "../log/lease.ts";
 import { recordsBehind } from "../log/record-reader.ts";
 import { openClusterLogs } from "../node/cluster-logs.ts";
 import { VerifierNode } from "../node/verifier-node.ts";
+import type { L1Origin } from "../protocol/block.ts";
 import { decodeOrderRecord, type OrderRecord } from "../protocol/cut.ts";
 import { depositOfLog, l1AttributesSourceHash } from "../protocol/deposit.ts";
 import { decodeSegmentPosted, SEGMENT_POSTED_TOPIC, type SegmentPosted } from "../protocol/inbox-events.ts";
-import { BASE_FEE_VAULT, L1_FEE_VAULT, L2_TO_L1_MESSAGE_PASSER, SEQUENCER_FEE_VAULT } from "../protocol/predeploys.ts";
+import {
+  BASE_FEE_VAULT,
+  L1_BLOCK,
+  L1_FEE_VAULT,
+  L2_TO_L1_MESSAGE_PASSER,
+  SEQUENCER_FEE_VAULT,
+} from "../protocol/predeploys.ts";
 import { DEPOSIT_TYPE, decodeTransaction } from "../protocol/transaction-codec.ts";
 import { type Load, SINK } from "./load.ts";
 import type { ChaosNetwork } from "./network.ts";
 import type { NodeProcess } from "./node-process.ts";
 import type { Invariant } from "./scenario.ts";
-import type { Watch } from "./watch.ts";
+import { readHeads, type Watch } from "./watch.ts";
 import { takeHomeOnce } from "./withdrawal.ts";
 
 /** Bound on a node's memory: DESIGN §7 gives 1.5 GB to a devnet of two clusters. */
 const MEMORY_MAX_BYTES = 1_500_000_000;
-/** What accepted transactions and their blocks may take to be in the chain and on L1, once faults are over. */
-const SETTLE_MS_MAX = 150_000;
+/** What accepted transactions may take to be in the chain, on L1 and under an output, once faults are over. */
+const SETTLE_MS = 50_000;
+/** What proving and finalizing one withdrawal may take, from there. */
+const TAKE_HOME_MS = 50_000;
 const SAMPLE_MS = 200;
+/** Selector of `number()` of the L1 attributes: the L1 origin of a block. */
+const ORIGIN_NUMBER = "0x8381f58a";
 
 export type Finding = { readonly held: boolean; readonly text: string };
 export type Findings = Partial<Record<Invariant, Finding>>;
@@ -50,6 +61,16 @@ type Checked = {
   readonly watch: Watch;
   readonly clock: Clock;
   readonly signal: AbortSignal;
+  /** How many times longer than meant may be waited for what must come. */
+  readonly patience: number;
+};
+
+/** Where a drill ended: who serves, and the newest block that holds something accepted. */
+type Settled = {
+  readonly node: NodeProcess;
+  readonly newest: number;
+  /** What did not come in time. */
+  readonly missing: string | undefined;
 };
 
 const held = (text: string): Finding => ({ held: true, text });
@@ -60,23 +81,24 @@ export async function checkInvariants(c: Checked): Promise<Findings> {
   const { network, watch, load } = c;
   const close = new CloseStack();
   try {
-    const serving = await settle(c);
-    if (serving === undefined) {
+    const l1 = new RpcL1(new JsonRpcClient({ url: network.l1.rpcUrl, timeoutMs: 60_000 }), {
+      chainId: network.l1.chainId,
+    });
+    const settled = await settle(c, l1);
+    if (settled === undefined) {
       const lost = broken("no gateway answers any more");
       return { A: lost, B: lost, C: lost, D: lost, E: lost, F: lost, G: lost, H: lost, J: lost, K: memory(c) };
     }
+    const serving = settled.node;
     const accepted = await checkAccepted(c, serving);
     const withdrawal = await withdrawOnce(c, serving);
     // Nothing seals, posts or proposes any more: what is compared does not move.
     const sealed = await sealedHashes(serving);
     for (const node of network.nodes) if (node !== serving) await node.stop();
     await serving.signal("SIGTERM");
-    const l1 = new RpcL1(new JsonRpcClient({ url: network.l1.rpcUrl, timeoutMs: 60_000 }), {
-      chainId: network.l1.chainId,
-    });
     const derived = await deriveAgain(c, l1, close);
-    const context = { ...c, l1, derived };
-    const [settlement, segments] = [await checkOutputs(context, sealed), await checkSegments(context)];
+    const context = { ...c, l1, derived, at: derived.verifier.status().l1Derived };
+    const [settlement, segments] = [await checkOutputs(context, sealed, settled), await checkSegments(context)];
     return {
       A: accepted,
       B: await checkLogs(context),
@@ -97,41 +119,77 @@ export async function checkInvariants(c: Checked): Promise<Findings> {
 function fromWatch(watch: Watch, invariant: "F" | "J"): Finding {
   const found = watch.violations.filter((v) => v.invariant === invariant);
   const [first] = found;
-  if (first === undefined) return held(`${watch.looks} looks`);
+  if (first === undefined) return watch.looks > 0 ? held(`${watch.looks} looks`) : broken("nobody looked");
   return broken(`${first.text}${found.length > 1 ? ` (and ${found.length - 1} more)` : ""}`);
 }
 
 function memory({ watch, load }: Pick<Checked, "network" | "watch" | "load">): Finding {
   const megabytes = Math.round(watch.memoryMaxBytes / 1e6);
   const { undocumented, refusals } = load.figures();
+  if (watch.memoryMaxBytes === 0 && process.platform === "linux") return broken("nobody looked");
   if (watch.memoryMaxBytes > MEMORY_MAX_BYTES) return broken(`a node took ${megabytes} MB`);
   if (undocumented.length > 0) return broken(`refused without a documented reason: ${undocumented[0]}`);
   const codes = Object.entries(refusals).map(([code, n]) => `${n} x ${code}`);
   return held(`a node took at most ${megabytes} MB; refusals: ${codes.join(", ") || "none"}`);
 }
 
-/** Waits until some gateway serves and everything accepted is sealed and on L1. Resolves to that gateway's node. */
-async function settle({ network, load, watch, clock, signal }: Checked): Promise<NodeProcess | undefined> {
-  const endMs = clock.nowMs() + SETTLE_MS_MAX;
+/**
+ * Waits until there is something for each invariant to judge: what was accepted is sealed, on L1 and under an output that
+ * L1 holds, and so is every deposit. Resolves to what is missing when that does not come; undefined: nobody serves.
+ */
+async function settle(c: Checked, l1: RpcL1): Promise<Settled | undefined> {
+  const { network, load, watch, clock, signal, patience } = c;
+  const endMs = clock.nowMs() + patience * SETTLE_MS;
+  const oracle = fromHex(network.cluster.contracts.outputOracle);
   const open = new Set(load.accepted.keys());
   let newest = 0;
-  while (clock.nowMs() < endMs && !signal.aborted) {
+  const missing = async (node: NodeProcess): Promise<string | undefined> => {
     for (const hash of [...open].slice(0, 2_000)) {
       const receipt = (await load.ask("eth_getTransactionReceipt", [hash])) as { blockNumber: string } | undefined;
-      if (receipt === undefined) break;
+      if (receipt === undefined) return `${open.size} accepted transactions have no receipt: ${hash}`;
       newest = Math.max(newest, Number(receipt.blockNumber));
       open.delete(hash);
     }
-    const leader = watch.leader();
-    const heads = leader === undefined ? undefined : watch.heads(leader);
-    if (open.size === 0 && heads !== undefined && heads.safe.number >= newest) break;
-    await clock.sleep(SAMPLE_MS, signal);
+    if (open.size > 0) return `${open.size} accepted transactions were not asked for yet`;
+    const heads = await readHeads(node.rpcUrl);
+    if (heads === undefined || heads.safe.number < newest)
+      return `block ${newest} holds something accepted and is not on L1, safe is ${heads?.safe.number ?? "not told"}`;
+    const deposited = await newestDeposit(c);
+    if (deposited === undefined) return "no deposit is on L1";
+    const rpc = new JsonRpcClient({ url: node.rpcUrl, timeoutMs: 30_000 });
+    const origin = await rpc.call("eth_call", [{ to: toHex(L1_BLOCK), data: ORIGIN_NUMBER }, "safe"]);
+    if (Number(origin) < deposited) return `the deposit of L1 block ${deposited} is not in a block that is on L1`;
+    const { latest } = await readOracle(l1, oracle, "latest");
+    if (latest === undefined || latest.blockNumber < newest)
+      return `no output on L1 covers block ${newest}, the newest is ${latest === undefined ? "none" : `of ${latest.blockNumber}`}`;
+    return undefined;
+  };
+  for (;;) {
+    const node = network.nodes[watch.leader() ?? -1];
+    const words =
+      node === undefined
+        ? "nobody serves"
+        : await missing(node).catch((error: unknown) => (error instanceof Error ? error.message : String(error)));
+    if (words !== undefined && clock.nowMs() < endMs && !signal.aborted) {
+      await clock.sleep(SAMPLE_MS, signal);
+      continue;
+    }
+    return node === undefined ? undefined : { node, newest, missing: words };
   }
-  return network.nodes[watch.leader() ?? -1];
+}
+
+/** L1 block of the newest deposit of the load that L1 has not taken back. */
+async function newestDeposit({ network, load }: Checked): Promise<number | undefined> {
+  for (const hash of [...load.deposits].reverse()) {
+    const receipt = (await network.l1.rpc.call("eth_getTransactionReceipt", [hash])) as { blockNumber: string } | null;
+    if (receipt !== null) return Number(receipt.blockNumber);
+  }
+  return undefined;
 }
 
 /** A: asked of the gateway, transaction by transaction; and counted by the account that every transfer pays. */
 async function checkAccepted({ load }: Checked, node: NodeProcess): Promise<Finding> {
+  if (load.accepted.size === 0) return broken("nothing was accepted");
   const rpc = new JsonRpcClient({ url: node.rpcUrl, timeoutMs: 30_000 });
   const hashes = [...load.accepted.keys()];
   const missing: string[] = [];
@@ -153,13 +211,22 @@ async function checkAccepted({ load }: Checked, node: NodeProcess): Promise<Find
   );
 }
 
-async function withdrawOnce({ network, load }: Checked, node: NodeProcess): Promise<string | undefined> {
+/** Resolves to what is wrong; undefined: it was paid once. */
+async function withdrawOnce(c: Checked, node: NodeProcess): Promise<string | undefined> {
+  const { network, load, clock, patience } = c;
   const first = [...load.accepted].find(([, kind]) => kind === "withdrawal");
-  if (first === undefined) return undefined;
+  if (first === undefined) return "no withdrawal was accepted";
+  const over = new AbortController();
+  const late = clock.sleep(patience * TAKE_HOME_MS, over.signal).then(() => {
+    throw new Error(`not in ${(patience * TAKE_HOME_MS) / 1_000} s`);
+  });
+  late.catch(() => undefined);
   try {
-    return (await takeHomeOnce(network, node.rpcUrl, first[0] as Hex)) ?? "";
+    return await Promise.race([takeHomeOnce(network, node.rpcUrl, first[0] as Hex), late]);
   } catch (error) {
     return `a withdrawal could not be taken home: ${error instanceof Error ? error.message.split("\n")[0] : String(error)}`;
+  } finally {
+    over.abort();
   }
 }
 
@@ -195,15 +262,25 @@ async function deriveAgain({ network, clock, signal }: Checked, l1: RpcL1, close
   return node;
 }
 
-type Derived = Checked & { readonly l1: RpcL1; readonly derived: VerifierNode };
+type Derived = Checked & {
+  readonly l1: RpcL1;
+  readonly derived: VerifierNode;
+  /** How far it is derived: what L1 took in since then, sent before the nodes ended, is not looked at. */
+  readonly at: L1Origin;
+};
 
 /** C: every output on L1 is what this derivation computes, and every safe block what was sealed. */
-async function checkOutputs({ network, l1, derived }: Derived, sealed: readonly string[]): Promise<Finding> {
+async function checkOutputs(
+  { network, l1, derived, at }: Derived,
+  sealed: readonly string[],
+  { newest, missing }: Settled,
+): Promise<Finding> {
+  if (missing !== undefined) return broken(missing);
   const { verifier, chain } = derived;
   const oracle = fromHex(network.cluster.contracts.outputOracle);
-  const { length } = await readOracle(l1, oracle, "latest");
+  const { length } = await readOracle(l1, oracle, at.hash);
   for (let i = 0; i < length; i++) {
-    const posted = await readOutput(l1, oracle, i, "latest");
+    const posted = await readOutput(l1, oracle, i, at.hash);
     const own = verifier.outputRootAt(posted.blockNumber)?.outputRoot;
     if (own === undefined || toHex(own) !== toHex(posted.outputRoot))
       return broken(
@@ -211,6 +288,7 @@ async function checkOutputs({ network, l1, derived }: Derived, sealed: readonly 
       );
   }
   const shared = Math.min(sealed.length - 1, chain.head);
+  if (shared < newest) return broken(`L1 gives ${chain.head} blocks, block ${newest} holds something accepted`);
   for (let n = 0; n <= shared; n++) {
     const hash = toHex(chain.blockHash(n) as Uint8Array);
     if (sealed[n] !== hash) return broken(`block ${n} was sealed as ${sealed[n]}, L1 gives ${hash}`);
@@ -290,6 +368,7 @@ export function orderFinding(records: readonly LogEntry[]): Finding {
       open = undefined;
     }
   }
+  if (head === undefined) return broken(`${records.length} records close no block`);
   return held(`${terms.size} leaderships, terms ${[...terms][0] ?? 0} to ${term}, one block a height`);
 }
 
@@ -302,9 +381,8 @@ async function logsOf(l1: RpcL1, address: Uint8Array, toBlock: number): Promise<
   return logs;
 }
 
-async function segmentsOf({ network, l1, derived }: Derived): Promise<{ block: number; posted: SegmentPosted }[]> {
-  const to = derived.verifier.status().l1Derived.number;
-  const logs = await logsOf(l1, fromHex(network.cluster.contracts.inbox), to);
+async function segmentsOf({ network, l1, at }: Derived): Promise<{ block: number; posted: SegmentPosted }[]> {
+  const logs = await logsOf(l1, fromHex(network.cluster.contracts.inbox), at.number);
   return logs
     .filter(({ topics }) => topics[0] !== undefined && toHexKey(topics[0]) === toHexKey(SEGMENT_POSTED_TOPIC))
     .flatMap((log) => {
@@ -315,7 +393,7 @@ async function segmentsOf({ network, l1, derived }: Derived): Promise<{ block: n
 }
 
 async function checkSegments(c: Derived): Promise<Finding> {
-  const inbox = await readInbox(c.l1, fromHex(c.network.cluster.contracts.inbox), "latest");
+  const inbox = await readInbox(c.l1, fromHex(c.network.cluster.contracts.inbox), c.at.hash);
   if (inbox.endIndex !== inbox.nextIndex) return broken(`the inbox has a gap at ${inbox.nextIndex}`);
   return segmentFinding((await segmentsOf(c)).map(({ posted }) => posted));
 }
@@ -331,13 +409,15 @@ export function segmentFinding(
       return broken(`segment ${i} begins with block ${posted.firstBlock}, the one before ended with ${next - 1}`);
     next = posted.lastBlock + 1;
   }
+  if (segments.length === 0) return broken("L1 holds no segment");
   const blobs = segments.filter(({ kind }) => kind === "blobs").length;
   return held(`${segments.length} segments (${blobs} in blobs) hold blocks 1 to ${next - 1}, each once`);
 }
 
 /** D: what the portal holds, against every account that anything ever touched. */
-async function checkEscrow({ network, l1, derived }: Derived): Promise<Finding> {
+async function checkEscrow({ network, l1, derived, at }: Derived): Promise<Finding> {
   const { verifier, chain, view } = derived;
+  const derivedTo = at.number;
   const state = view.stateAt(chain.head);
   const touched = new Map<string, Uint8Array>();
   const touch = (address: Uint8Array | undefined): void => {
@@ -356,7 +436,6 @@ async function checkEscrow({ network, l1, derived }: Derived): Promise<Finding> 
   }
   let supply = 0n;
   for (const address of touched.values()) supply += state.account(address)?.balanceWei ?? 0n;
-  const derivedTo = verifier.status().l1Derived.number;
   const portal = fromHex(network.cluster.contracts.portal);
   const escrow = BigInt(
     (await network.l1.rpc.call("eth_getBalance", [toHex(portal), `0x${derivedTo.toString(16)}`])) as string,
@@ -402,8 +481,8 @@ async function checkMessages({ network, l1, derived }: Derived, withdrawal: stri
     if (deposit !== undefined) sent.add(toHexKey(deposit.sourceHash));
   }
   const deposits = depositFinding(sent, executed);
-  if (!deposits.held || withdrawal === undefined) return deposits;
-  return withdrawal === "" ? held(`${deposits.text}; a withdrawal was paid once`) : broken(withdrawal);
+  if (!deposits.held) return deposits;
+  return withdrawal === undefined ? held(`${deposits.text}; a withdrawal was paid once`) : broken(withdrawal);
 }
 
 /** E, of the deposits that L1 holds and how often L2 executed each, by source hash. */
@@ -411,6 +490,7 @@ export function depositFinding(sent: ReadonlySet<string>, executed: ReadonlyMap<
   for (const source of sent)
     if (executed.get(source) !== 1)
       return broken(`a deposit is executed ${executed.get(source) ?? 0} times: ${source}`);
+  if (sent.size === 0) return broken("L1 holds no deposit");
   for (const source of executed.keys())
     if (!sent.has(source)) return broken(`L2 executed a deposit that L1 does not hold: ${source}`);
   return held(`${sent.size} deposits once each`);
@@ -418,14 +498,14 @@ export function depositFinding(sent: ReadonlySet<string>, executed: ReadonlyMap<
 
 /** H: from the L1 block of each deposit to the one whose segment holds its L2 block. */
 async function checkForced(c: Derived): Promise<Finding> {
-  const { network, l1, derived } = c;
+  const { network, l1, derived, at } = c;
   const { chain, verifier } = derived;
   const window = verifier.genesis.sequencingWindow;
+  const derivedTo = at.number;
   /** By origin: the first block on it. */
   const firstOn = new Map<number, number>();
   for (let n = chain.head; n >= 1; n--) firstOn.set(chain.block(n)?.origin.number ?? 0, n);
   const segments = await segmentsOf(c);
-  const derivedTo = verifier.status().l1Derived.number;
   let slowest = 0;
   let count = 0;
   for (const log of await logsOf(l1, fromHex(network.cluster.contracts.portal), derivedTo)) {
@@ -441,6 +521,7 @@ async function checkForced(c: Derived): Promise<Finding> {
     count++;
     slowest = Math.max(slowest, waited);
   }
+  if (count === 0) return broken("no deposit entered");
   if (slowest > window) return broken(`a deposit waited ${slowest} L1 blocks, the window has ${window}`);
   return held(`${count} deposits, the slowest after ${slowest} of ${window} L1 blocks`);
 }

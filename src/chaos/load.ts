@@ -23,6 +23,8 @@ const DEPOSITOR = 9;
 const DEPOSIT_EVERY_MS = 2_000;
 const SYNC_TIMEOUT_MS = 2_000;
 const CALL_TIMEOUT_MS = 6_000;
+/** How long a stopped load still asks what became of its last transactions. */
+const FATE_MS_MAX = 90_000;
 /** Between two transactions of a client, on average. */
 const PAUSE_MS = 60;
 const BURST_BATCH = 200;
@@ -68,7 +70,8 @@ export class Load {
   readonly #refusals = new Map<string, number>();
   readonly #undocumented: string[] = [];
   #unansweredRequests = 0;
-  #deposits = 0;
+  /** L1 transactions. */
+  readonly deposits: string[] = [];
   #gapMaxMs = 0;
   #paused = true;
   #resumedMs = 0;
@@ -126,7 +129,7 @@ export class Load {
     return {
       accepted: this.accepted.size,
       confirmed: this.#confirmations.length,
-      deposits: this.#deposits,
+      deposits: this.deposits.length,
       refusals: Object.fromEntries([...this.#refusals].sort(([a], [b]) => a.localeCompare(b))),
       undocumented: this.#undocumented,
       unanswered: this.#unansweredRequests,
@@ -222,16 +225,18 @@ export class Load {
         await this.#clock.sleep(50, signal);
         continue;
       }
-      const kind = this.#kind();
+      // The first one of all is a withdrawal: every drill takes one home.
+      const kind = i === 0 && this.#nonces[i] === undefined ? "withdrawal" : this.#kind();
       const tx = this.#sign(i, kind);
       this.#unanswered.set(i, { tx, kind });
       const sentMs = this.#clock.nowMs();
       // A client does not forget: the same transaction is offered until somebody says what became of it.
-      for (let triesLeft = 20; ; ) {
+      for (let endMs = Infinity; ; ) {
         const outcome = await this.#offer(i, tx, kind, "eth_sendRawTransactionSync");
         if (outcome === "confirmed") break;
         if (outcome === "accepted" && (await this.#confirmed(tx.hash))) break;
-        if (signal.aborted && --triesLeft === 0) return;
+        if (signal.aborted) endMs = Math.min(endMs, this.#clock.nowMs() + FATE_MS_MAX);
+        if (this.#clock.nowMs() > endMs) return;
         await this.#clock.sleep(30 + 70 * this.#random());
       }
       this.#noteGap();
@@ -392,10 +397,8 @@ export class Load {
         args: [to, 5n, 100_000n, false, "0x"],
       });
       try {
-        await this.#network.l1.rpc.call("eth_sendTransaction", [
-          { from, to: portal, data, value: "0x5", gas: "0x493e0" },
-        ]);
-        this.#deposits++;
+        const request = { from, to: portal, data, value: "0x5", gas: "0x493e0" };
+        this.deposits.push((await this.#network.l1.rpc.call("eth_sendTransaction", [request])) as string);
       } catch {
         // L1 is being reorganised
       }

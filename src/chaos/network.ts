@@ -53,7 +53,7 @@ const SETTINGS = {
   SHEAF_L1_ADOPT_TIMEOUT_MS: "10000",
 } as const;
 const LOG_SETTINGS = { SHEAF_LOG: "nats", SHEAF_LOG_NATS_REQUEST_TIMEOUT_MS: "1000" } as const;
-const START_MS_MAX = 120_000;
+const START_MS_MAX = 240_000;
 
 /** Why no network of this shape can be made here; undefined when one can. */
 export function missingFor(shape: Shape): string | undefined {
@@ -129,6 +129,7 @@ export class ChaosNetwork {
       {
         clusters: 1,
         challengePeriodSeconds: 2,
+        submissionInterval: 3,
         ...(shape.sequencingWindow === undefined ? {} : { sequencingWindow: shape.sequencingWindow }),
         ...(shape.maxDriftSeconds === undefined ? {} : { maxDriftSeconds: shape.maxDriftSeconds }),
       },
