@@ -3,6 +3,8 @@
  * aborts and throws on a fault it cannot retry; disposal releases what it holds. `runAll` ties services together:
  * the first failure (or early return, which is a failure) aborts the rest, waits for all and rethrows.
  */
+import { abortWith } from "./signal.ts";
+
 export type Service = {
   readonly name: string;
   run(signal: AbortSignal): Promise<void>;
@@ -12,9 +14,7 @@ export type Service = {
 
 export async function runAll(signal: AbortSignal, services: readonly Service[]): Promise<void> {
   const stop = new AbortController();
-  const onAbort = (): void => stop.abort();
-  if (signal.aborted) stop.abort();
-  signal.addEventListener("abort", onAbort, { once: true });
+  const untie = abortWith(stop, signal);
   let failure: { error: unknown } | undefined;
   await Promise.all(
     services.map(async (service) => {
@@ -27,7 +27,7 @@ export async function runAll(signal: AbortSignal, services: readonly Service[]):
       }
     }),
   );
-  signal.removeEventListener("abort", onAbort);
+  untie();
   if (failure !== undefined) throw failure.error;
 }
 

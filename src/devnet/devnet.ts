@@ -191,16 +191,8 @@ export class Devnet {
   }
 
   /** Runs until `signal` aborts; a fault that cannot be retried ends it with that fault. */
-  async run(signal: AbortSignal): Promise<void> {
-    const stop = new AbortController();
-    const onAbort = (): void => stop.abort();
-    signal.addEventListener("abort", onAbort, { once: true });
-    if (signal.aborted) stop.abort();
-    try {
-      await runAll(stop.signal, this.clusters);
-    } finally {
-      signal.removeEventListener("abort", onAbort);
-    }
+  run(signal: AbortSignal): Promise<void> {
+    return runAll(signal, this.clusters);
   }
 
   /** Resolves when every cluster builds blocks and its verifier follows. */

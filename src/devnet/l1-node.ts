@@ -2,6 +2,7 @@
 import { mkdirSync } from "node:fs";
 import type { Clock } from "../base/clock.ts";
 import { readConfig } from "../base/config.ts";
+import { aborted } from "../base/signal.ts";
 import { developmentL1Config } from "../l1/config.ts";
 import { JsonRpcClient } from "../l1/json-rpc.ts";
 import { dataDirOf, environmentOf, hostAndPort, type Network, type ProcessSpec } from "../node/network-file.ts";
@@ -31,12 +32,8 @@ export class L1Node {
 
   /** @throws {DevnetError} DEVNET_L1_ENDED */
   async run(signal: AbortSignal): Promise<void> {
-    const stopped = new Promise<"stopped">((resolve) => {
-      if (signal.aborted) resolve("stopped");
-      else signal.addEventListener("abort", () => resolve("stopped"), { once: true });
-    });
-    if ((await Promise.race([stopped, this.#handle.exited])) !== "stopped")
-      throw devnetError("DEVNET_L1_ENDED", "the process of the L1 ended");
+    await Promise.race([aborted(signal), this.#handle.exited]);
+    if (!signal.aborted) throw devnetError("DEVNET_L1_ENDED", "the process of the L1 ended");
   }
 
   close(): Promise<void> {

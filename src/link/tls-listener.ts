@@ -15,6 +15,7 @@ import { assert } from "../base/assert.ts";
 import { CodedError } from "../base/error.ts";
 import type { Log } from "../base/log.ts";
 import type { Service } from "../base/service.ts";
+import { aborted } from "../base/signal.ts";
 import { type Identity, identitiesOf } from "./certificate.ts";
 import { FramedSocket, SOCKET_LIMITS, type SocketLimits } from "./framed-socket.ts";
 import { FRAME_BYTES_MAX, frameHeader } from "./frames.ts";
@@ -115,11 +116,8 @@ export class TlsListener implements Service {
     return this.#counts.get(service) ?? 0;
   }
 
-  async run(signal: AbortSignal): Promise<void> {
-    await new Promise<void>((resolve) => {
-      if (signal.aborted) resolve();
-      else signal.addEventListener("abort", () => resolve(), { once: true });
-    });
+  run(signal: AbortSignal): Promise<void> {
+    return aborted(signal);
   }
 
   async close(): Promise<void> {

@@ -17,6 +17,7 @@ import { assert } from "../base/assert.ts";
 import { codecError, Reader, Writer } from "../base/binary.ts";
 import type { Clock } from "../base/clock.ts";
 import { hasCode } from "../base/error.ts";
+import { abortWith } from "../base/signal.ts";
 import type { AppendLog, LogTip } from "./log.ts";
 import { LogWriter } from "./log-writer.ts";
 import { logError } from "./record.ts";
@@ -172,13 +173,12 @@ async function hasResigned(log: AppendLog, tip: LogTip): Promise<boolean> {
 /** Ends after `ms`, or when the log moves or `signal` aborts. */
 async function silence(log: AppendLog, seq: number, ms: number, clock: Clock, signal: AbortSignal): Promise<void> {
   const stop = new AbortController();
-  const onAbort = (): void => stop.abort();
-  signal.addEventListener("abort", onAbort, { once: true });
+  const untie = abortWith(stop, signal);
   try {
-    void clock.sleep(ms, stop.signal).then(onAbort);
+    void clock.sleep(ms, stop.signal).then(() => stop.abort());
     if (!signal.aborted) await log.waitBeyond(seq, stop.signal);
   } finally {
-    signal.removeEventListener("abort", onAbort);
+    untie();
     stop.abort();
   }
 }

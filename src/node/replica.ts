@@ -10,6 +10,7 @@ import { bytesEqual, toHex } from "../base/bytes.ts";
 import type { Clock } from "../base/clock.ts";
 import { CodedError, defineErrors, hasCode } from "../base/error.ts";
 import type { Log } from "../base/log.ts";
+import { aborted } from "../base/signal.ts";
 import { LaneTail } from "../lane/lane-tail.ts";
 import { LaneTails } from "../lane/lane-tails.ts";
 import { decodeLeaseRecord, isLeaseRecord } from "../log/lease.ts";
@@ -148,7 +149,7 @@ export class Replica {
         if (!stopsReplayOnly(error)) throw error;
         this.#halted = error;
         log.error("the replay halts", { err: error });
-        await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+        await aborted(signal);
       }
     }
   }

@@ -18,6 +18,7 @@ import { hasCode } from "../base/error.ts";
 import type { Log } from "../base/log.ts";
 import type { Metrics } from "../base/metrics.ts";
 import { runAll, type Service } from "../base/service.ts";
+import { aborted, abortWith } from "../base/signal.ts";
 import type { Account, Engine } from "../execution/execution.ts";
 import { genesisWrites } from "../execution/genesis-state.ts";
 import { isDelegation } from "../execution/transaction-rules.ts";
@@ -333,7 +334,7 @@ export class Sequencer implements Service {
     await new Promise<void>((resolve) => {
       const waited = new AbortController();
       const end = this.sealer.subscribe({ sealed: () => waited.abort() });
-      leading.stop.signal.addEventListener("abort", () => waited.abort(), { once: true });
+      abortWith(waited, leading.stop.signal);
       void clock.sleep(this.#lease.progressMs ?? PROGRESS_MS, waited.signal).then(() => {
         end();
         resolve();
@@ -385,9 +386,7 @@ export class Sequencer implements Service {
     const replica = this.#replica ?? (await this.#follow());
     const candidacy = await this.#candidacy();
     const stop = new AbortController();
-    const onAbort = (): void => stop.abort();
-    signal.addEventListener("abort", onAbort, { once: true });
-    if (signal.aborted) stop.abort();
+    const untie = abortWith(stop, signal);
     const replaying = replica.run(stop.signal);
     const standing =
       this.#lease.stands === false
@@ -397,7 +396,7 @@ export class Sequencer implements Service {
       await Promise.race([standing, replaying]);
     } finally {
       stop.abort();
-      signal.removeEventListener("abort", onAbort);
+      untie();
       await Promise.allSettled([replaying, standing]);
     }
     const leadership = await standing;
@@ -413,9 +412,7 @@ export class Sequencer implements Service {
   async #lead(leadership: Leadership, signal: AbortSignal): Promise<void> {
     const { log } = this.#deps;
     const stop = this.#leading?.stop ?? new AbortController();
-    const onAbort = (): void => stop.abort();
-    signal.addEventListener("abort", onAbort, { once: true });
-    if (signal.aborted) stop.abort();
+    const untie = abortWith(stop, signal);
     const companionsStop = new AbortController();
     this.#takingOver = this.#leading === undefined;
     try {
@@ -444,7 +441,7 @@ export class Sequencer implements Service {
       log.warn("the lead is lost", { term: leadership.term, err: error });
       this.#metrics.leaderChanges.inc(1, { event: "lost" });
     } finally {
-      signal.removeEventListener("abort", onAbort);
+      untie();
       companionsStop.abort();
       this.#leading = undefined;
       this.#takingOver = false;
@@ -600,11 +597,7 @@ function isLost(error: unknown): boolean {
 
 /** Resolves when `signal` aborts; rejects when `work` fails before. */
 function untilAborted(signal: AbortSignal, work: Promise<void>): Promise<void> {
-  return new Promise((resolve, reject) => {
-    if (signal.aborted) return resolve();
-    signal.addEventListener("abort", () => resolve(), { once: true });
-    work.catch(reject);
-  });
+  return Promise.race([aborted(signal), work.then(() => aborted(signal))]);
 }
 
 /** Writes block 0 when the database is empty; else checks that it holds this cluster's. */

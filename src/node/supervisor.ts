@@ -10,6 +10,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import type { Clock } from "../base/clock.ts";
 import type { Service } from "../base/service.ts";
+import { aborted } from "../base/signal.ts";
 import type { Network, ProcessSpec, RoleName } from "./network-file.ts";
 
 const MAIN = new URL("../main.ts", import.meta.url);
@@ -89,13 +90,6 @@ export class Supervisor implements Service {
       await done;
     }
   }
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener("abort", () => resolve(), { once: true });
-  });
 }
 
 class Child {

@@ -7,6 +7,7 @@ import type { AddressInfo } from "node:net";
 import type { Log } from "../base/log.ts";
 import type { Metrics } from "../base/metrics.ts";
 import type { Service } from "../base/service.ts";
+import { aborted } from "../base/signal.ts";
 
 /** A part of the process that may be waiting for something. */
 export type ReadyPart = { readonly name: string; notReady?(): string | undefined };
@@ -53,10 +54,7 @@ export class HealthServer implements Service {
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    await new Promise<void>((resolve) => {
-      if (signal.aborted) resolve();
-      else signal.addEventListener("abort", () => resolve(), { once: true });
-    });
+    await aborted(signal);
     await this.close();
   }
 

@@ -7,6 +7,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import type { Clock } from "../../base/clock.ts";
 import { CodedError } from "../../base/error.ts";
+import { aborted } from "../../base/signal.ts";
 import { decodeLeaseRecord, isLeaseRecord, type Leadership, takeLead } from "../lease.ts";
 import type { AppendLog } from "../log.ts";
 import { type Append, ZERO_HASH } from "../record.ts";
@@ -139,10 +140,7 @@ class Candidate {
       const renewing = led.run(AbortSignal.any([signal, over.signal])).catch((error: unknown) => {
         this.#refused(error, over);
       });
-      await new Promise<void>((resolve) => {
-        if (signal.aborted) resolve();
-        for (const s of [signal, over.signal]) s.addEventListener("abort", () => resolve(), { once: true });
-      });
+      await Promise.race([aborted(signal), aborted(over.signal)]);
       this.leading = undefined;
       await renewing;
     }
