@@ -93,12 +93,9 @@ async function runVerify(options: Options, context: CommandContext): Promise<voi
   const folder = temporary ? mkdtempSync(join(tmpdir(), "sheaf-verify-")) : resolve(options.dataDir as string);
   const log = createLog({ level: options.follow === true ? "info" : "warn" });
   const metrics = new Metrics();
-  const settings = readConfig(l1Config, context.env);
   const { reader: l1 } = connectL1(options.l1, {
+    ...readConfig(l1Config, context.env),
     chainId: await chainIdOf(options.l1),
-    quorum: settings.quorum,
-    checkHeaders: settings.checkHeaders,
-    timeoutMs: settings.timeoutMs,
     metrics,
     log,
   });

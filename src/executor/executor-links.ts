@@ -1,12 +1,10 @@
 /** Owns the ways to start an executor that reads the state's database itself: only on the machine that has it. */
 import type { OpenLink } from "../link/link.ts";
-import { processLink } from "../link/process-link.ts";
-import { threadLink } from "../link/thread-link.ts";
+import { workerLink } from "../link/worker-link.ts";
 
 const ENTRY = new URL("./reading-executor-worker.ts", import.meta.url);
 
 /** `folder`: of the database, which may not be there yet; until it is, the executor asks for what it needs. */
 export function readingExecutor(where: "threads" | "processes", folder: string): OpenLink {
-  const options = { name: "executor", argument: folder };
-  return where === "threads" ? threadLink(ENTRY, options) : processLink(ENTRY, options);
+  return workerLink(where, ENTRY, { name: "executor", argument: folder });
 }

@@ -2,8 +2,7 @@
 
 import type { OpenLink } from "../link/link.ts";
 import { localLink } from "../link/local-link.ts";
-import { processLink } from "../link/process-link.ts";
-import { threadLink } from "../link/thread-link.ts";
+import { workerLink } from "../link/worker-link.ts";
 import { ShardHost } from "./host.ts";
 
 const ENTRY = new URL("./shard-worker.ts", import.meta.url);
@@ -12,9 +11,7 @@ export type ShardsIn = "here" | "threads" | "processes";
 
 /** `folder`: of the shard's database. */
 export function shardLink(kind: ShardsIn, folder: string): OpenLink {
-  const options = { name: "keyshard", argument: folder };
-  if (kind === "threads") return threadLink(ENTRY, options);
-  return kind === "processes" ? processLink(ENTRY, options) : shardHere(folder);
+  return kind === "here" ? shardHere(folder) : workerLink(kind, ENTRY, { name: "keyshard", argument: folder });
 }
 
 function shardHere(folder: string): OpenLink {

@@ -13,8 +13,7 @@ import type { CloseStack } from "../base/service.ts";
 import { laneConfig } from "../lane/config.ts";
 import { LANES_MAX } from "../lane/lane-of.ts";
 import { LaneSeat } from "../lane/lane-seat.ts";
-import { processLink } from "../link/process-link.ts";
-import { threadLink } from "../link/thread-link.ts";
+import { workerLink } from "../link/worker-link.ts";
 import { jetStreamSettings, logConfig } from "../log/config.ts";
 import { FileLog } from "../log/file-log.ts";
 import { JetStream } from "../log/jetstream.ts";
@@ -77,7 +76,7 @@ export async function openClusterLogs(
     }
     const seat = await LaneSeat.open({
       settings: { index, chainId: p.chainId, place, env: laneEnv(p.env) },
-      openLink: (lane.lanesIn === "threads" ? threadLink : processLink)(LANE_ENTRY, { name: "lane" }),
+      openLink: workerLink(lane.lanesIn, LANE_ENTRY, { name: "lane" }),
       timeoutMs: lane.laneTimeoutMs,
       log: p.log.child({ role: "lane" }),
       clock: p.clock,
@@ -87,9 +86,9 @@ export async function openClusterLogs(
     return seat.log;
   };
   if (config.store === "file") {
-    const order = await FileLog.open(join(p.dataDir, "sequencer", "order-log"), { name: "order" });
-    close.add("order log", () => order.close());
     const folder = join(p.dataDir, "sequencer");
+    const order = await FileLog.open(join(folder, "order-log"), { name: "order" });
+    close.add("order log", () => order.close());
     // A log behind a gap is still one that may hold something.
     const left = existsSync(folder) ? readdirSync(folder).map((name) => laneFolders.indexOf(name)) : [];
     const count = Math.max(laneCount, ...left.map((lane) => lane + 1));

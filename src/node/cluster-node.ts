@@ -156,12 +156,9 @@ export class ClusterNode implements Service {
 
   static async #create(options: ClusterNodeOptions, close: CloseStack): Promise<ClusterNode> {
     const { env, log, metrics, clock, dataDir } = options;
-    const l1Settings = readConfig(l1Config, env);
     const { rpc, reader: l1 } = connectL1(options.l1.rpcUrl, {
+      ...readConfig(l1Config, env),
       chainId: options.l1.chainId,
-      quorum: l1Settings.quorum,
-      checkHeaders: l1Settings.checkHeaders,
-      timeoutMs: l1Settings.timeoutMs,
       metrics,
       log: log.child({ role: "l1" }),
       clock,

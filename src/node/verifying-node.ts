@@ -38,12 +38,9 @@ export async function openVerifyingNode(
   close: CloseStack,
 ): Promise<{ readonly verifier: Verifier; readonly services: readonly Service[] }> {
   const { env, log, metrics, clock } = p;
-  const settings = readConfig(l1Config, env);
   const l1 = connectL1(p.l1.rpcUrl, {
+    ...readConfig(l1Config, env),
     chainId: p.l1.chainId,
-    quorum: settings.quorum,
-    checkHeaders: settings.checkHeaders,
-    timeoutMs: settings.timeoutMs,
     metrics,
     log: log.child({ role: "l1" }),
     clock,
