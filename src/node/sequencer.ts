@@ -46,8 +46,7 @@ import { ordererMetrics } from "../orderer/metrics.ts";
 import { Orderer } from "../orderer/orderer.ts";
 import type { Block } from "../protocol/block.ts";
 import type { Genesis } from "../protocol/genesis.ts";
-import { genesisHeader } from "../protocol/genesis-codec.ts";
-import { headerHash } from "../protocol/header-codec.ts";
+import { genesisBlock } from "../protocol/genesis-codec.ts";
 import { l1DataFeeWei } from "../protocol/l1-fee.ts";
 import { EMPTY_CODE_HASH } from "../protocol/ordered-trie.ts";
 import { orderingPolicy } from "../protocol/ordering.ts";
@@ -610,17 +609,8 @@ async function storeGenesis(deps: SequencerDeps): Promise<void> {
     return;
   }
   const prepared = await state.prepare(genesisWrites(genesis.alloc));
-  const header = genesisHeader(genesis, prepared.stateRoot, genesisOrigin);
-  const block = {
-    hash: headerHash(header),
-    header,
-    transactions: [],
-    senders: [],
-    origin: { number: genesisOrigin.number, hash: genesisOrigin.hash },
-    sequenceNumber: 0,
-  };
   database.transaction(() => {
     state.commit(0, prepared);
-    chain.append(block, []);
+    chain.append(genesisBlock(genesis, prepared.stateRoot, genesisOrigin), []);
   });
 }

@@ -4,7 +4,7 @@ import { brotliCompressSync } from "node:zlib";
 import fc from "fast-check";
 import { hasCode } from "../base/error.ts";
 import type { Genesis } from "./genesis.ts";
-import { encodeGenesis, GENESIS_MAX_BYTES, genesisHeader, genesisJson, parseGenesis } from "./genesis-codec.ts";
+import { encodeGenesis, GENESIS_MAX_BYTES, genesisBlock, genesisJson, parseGenesis } from "./genesis-codec.ts";
 
 const address = (n: number): Uint8Array => new Uint8Array(20).fill(n);
 
@@ -115,7 +115,7 @@ test("the header of block 0 takes randomness and beacon root from its L1 origin"
     prevRandao: new Uint8Array(32).fill(2),
     parentBeaconBlockRoot: new Uint8Array(32).fill(3),
   };
-  const header = genesisHeader(genesis, new Uint8Array(32).fill(9), origin);
+  const { header } = genesisBlock(genesis, new Uint8Array(32).fill(9), origin);
   assert.deepEqual(header.prevRandao, origin.prevRandao);
   assert.deepEqual(header.parentBeaconBlockRoot, origin.parentBeaconBlockRoot);
   assert.deepEqual(header.stateRoot, new Uint8Array(32).fill(9));

@@ -8,8 +8,9 @@ import { brotliCompressSync, brotliDecompressSync, constants } from "node:zlib";
 import { z } from "zod";
 import { EMPTY_BYTES, fromHex, toHex } from "../base/bytes.ts";
 import { defineErrors } from "../base/error.ts";
-import type { Header } from "./block.ts";
+import type { Block, Header } from "./block.ts";
 import type { Genesis, GenesisAccount } from "./genesis.ts";
+import { headerHash } from "./header-codec.ts";
 import { EMPTY_OMMERS_HASH, EMPTY_TRIE_ROOT } from "./ordered-trie.ts";
 import { SEQUENCER_FEE_VAULT } from "./predeploys.ts";
 import type { L1BlockInfo } from "./system-config.ts";
@@ -165,9 +166,9 @@ export function parseGenesis(bytes: Uint8Array): Genesis {
 /** sha256 of nothing: no execution requests. */
 const EMPTY_REQUESTS_HASH = fromHex("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
 
-/** Header of block 0: `stateRoot` is the root of `genesis.alloc`, `origin` the L1 block of the GenesisPublished event. */
-export function genesisHeader(genesis: Genesis, stateRoot: Uint8Array, origin: L1BlockInfo): Header {
-  return {
+/** Block 0: `stateRoot` is the root of `genesis.alloc`, `origin` the L1 block of the GenesisPublished event. */
+export function genesisBlock(genesis: Genesis, stateRoot: Uint8Array, origin: L1BlockInfo): Block {
+  const header: Header = {
     parentHash: new Uint8Array(32),
     ommersHash: EMPTY_OMMERS_HASH,
     coinbase: SEQUENCER_FEE_VAULT,
@@ -189,5 +190,13 @@ export function genesisHeader(genesis: Genesis, stateRoot: Uint8Array, origin: L
     excessBlobGas: 0,
     parentBeaconBlockRoot: origin.parentBeaconBlockRoot,
     requestsHash: EMPTY_REQUESTS_HASH,
+  };
+  return {
+    hash: headerHash(header),
+    header,
+    transactions: [],
+    senders: [],
+    origin: { number: origin.number, hash: origin.hash },
+    sequenceNumber: 0,
   };
 }

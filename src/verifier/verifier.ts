@@ -34,8 +34,7 @@ import {
   type SafeHead,
 } from "../protocol/derivation.ts";
 import type { Genesis } from "../protocol/genesis.ts";
-import { genesisHeader, parseGenesis } from "../protocol/genesis-codec.ts";
-import { headerHash } from "../protocol/header-codec.ts";
+import { genesisBlock, parseGenesis } from "../protocol/genesis-codec.ts";
 import { type OutputRootProof, outputRoot } from "../protocol/output-root.ts";
 import { L2_TO_L1_MESSAGE_PASSER } from "../protocol/predeploys.ts";
 import type { Receipt } from "../protocol/receipt.ts";
@@ -686,15 +685,7 @@ async function storeGenesis(deps: VerifierDeps): Promise<Genesis> {
   checkGenesis(genesis, deps);
   const logs = await l1.logs({ blockHash: origin.hash, addresses: [inbox], topics: [] });
   const prepared = state.prepare(genesisWrites(genesis.alloc));
-  const header = genesisHeader(genesis, prepared.stateRoot, origin);
-  const block: Block = {
-    hash: headerHash(header),
-    header,
-    transactions: [],
-    senders: [],
-    origin: { number: origin.number, hash: origin.hash },
-    sequenceNumber: 0,
-  };
+  const block = genesisBlock(genesis, prepared.stateRoot, origin);
   const { entries } = feedBlock(origin, logs, genesis.contracts).inputs;
   const machine = Derivation.genesis(
     genesis,

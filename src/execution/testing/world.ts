@@ -2,8 +2,7 @@
 import { fromHex, toHexKey } from "../../base/bytes.ts";
 import type { Block } from "../../protocol/block.ts";
 import type { GenesisAccount } from "../../protocol/genesis.ts";
-import { genesisHeader } from "../../protocol/genesis-codec.ts";
-import { headerHash } from "../../protocol/header-codec.ts";
+import { genesisBlock } from "../../protocol/genesis-codec.ts";
 import { addressOfPrivateKey } from "../../protocol/secp256k1.ts";
 import type { L1BlockInfo, SystemConfigValues } from "../../protocol/system-config.ts";
 import { signTransaction, type TransactionFields } from "../../protocol/transaction-codec.ts";
@@ -108,7 +107,7 @@ export function testOrigin(number: number): L1BlockInfo {
 /** Block 0 on top of `stateRoot`, with L1 block 0 as its origin. */
 export function testGenesisBlock(stateRoot: Uint8Array): Block {
   const contract = new Uint8Array(20);
-  const header = genesisHeader(
+  return genesisBlock(
     {
       version: 1,
       name: "test",
@@ -132,15 +131,6 @@ export function testGenesisBlock(stateRoot: Uint8Array): Block {
     stateRoot,
     testOrigin(0),
   );
-  const { number, hash } = testOrigin(0);
-  return {
-    hash: headerHash(header),
-    header,
-    transactions: [],
-    senders: [],
-    origin: { number, hash },
-    sequenceNumber: 0,
-  };
 }
 
 /** EIP-2935 and EIP-4788 as deployed everywhere. */

@@ -12,8 +12,7 @@ import type { L1Reader } from "../../l1/l1.ts";
 import type { Block } from "../../protocol/block.ts";
 import { depositsOfLogs } from "../../protocol/deposit.ts";
 import type { Genesis } from "../../protocol/genesis.ts";
-import { genesisHeader } from "../../protocol/genesis-codec.ts";
-import { headerHash } from "../../protocol/header-codec.ts";
+import { genesisBlock } from "../../protocol/genesis-codec.ts";
 import type { Receipt } from "../../protocol/receipt.ts";
 import { encodeSegment } from "../../protocol/segment.ts";
 import type { L1BlockInfo, SystemConfigValues } from "../../protocol/system-config.ts";
@@ -42,16 +41,7 @@ export class TestSequencer {
     this.#engine = engine;
     const prepared = this.#state.prepare(genesisWrites(genesis.alloc));
     this.#state.commit(0, prepared);
-    const header = genesisHeader(genesis, prepared.stateRoot, origin);
-    const block: Block = {
-      hash: headerHash(header),
-      header,
-      transactions: [],
-      senders: [],
-      origin: { number: origin.number, hash: origin.hash },
-      sequenceNumber: 0,
-    };
-    this.#blocks = [{ block, receipts: [] }];
+    this.#blocks = [{ block: genesisBlock(genesis, prepared.stateRoot, origin), receipts: [] }];
   }
 
   get head(): Block {
