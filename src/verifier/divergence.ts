@@ -3,7 +3,7 @@
  * order): L1 has the last word and the sequencer adopts it, which is weather. Made from the same inputs with another
  * result: somebody computes wrongly, and the first transaction that differs is named.
  */
-import { bytesEqual } from "../base/bytes.ts";
+import { bytesEqual, toHex } from "../base/bytes.ts";
 import type { Block, Header } from "../protocol/block.ts";
 import { logsBloom } from "../protocol/bloom.ts";
 import { keccak256 } from "../protocol/keccak.ts";
@@ -104,3 +104,13 @@ function firstDifference(
 }
 
 const consensusBytes = (receipt: Receipt): Uint8Array => encodeReceipt(receipt, logsBloom(receipt.logs));
+
+/** In words, for people. */
+export function describeDivergence(divergence: Divergence): string {
+  if (divergence.kind === "output")
+    return `output ${divergence.outputIndex} for block ${divergence.blockNumber} is ${toHex(divergence.postedRoot)}, derived ${toHex(divergence.derivedRoot)}`;
+  const { blockNumber, field, transactionIndex, transactionHash } = divergence;
+  const transaction =
+    transactionHash === undefined ? "" : `, first at transaction ${transactionIndex} ${toHex(transactionHash)}`;
+  return `block ${blockNumber} differs from the sealed one in ${field}${transaction}`;
+}

@@ -9,7 +9,6 @@
  * @see docs/decisions/0002-chain-and-derivation.md
  */
 import { assert, unreachable } from "../base/assert.ts";
-import { Reader, Writer } from "../base/binary.ts";
 import { bytesEqual, toHex } from "../base/bytes.ts";
 import type { Clock } from "../base/clock.ts";
 import { CodedError, hasCode } from "../base/error.ts";
@@ -18,10 +17,8 @@ import { Loop } from "../base/loop.ts";
 import type { Service } from "../base/service.ts";
 import type { BlobSource } from "../da/da.ts";
 import type { Engine } from "../execution/execution.ts";
-import { genesisWrites } from "../execution/genesis-state.ts";
 import { AccessListReplay } from "../execution/parallel/access-list-replay.ts";
 import type { ReplayThreads } from "../execution/parallel/replay-threads.ts";
-import { findGenesis } from "../l1/genesis-source.ts";
 import type { L1Reader } from "../l1/l1.ts";
 import type { Block, L1Origin } from "../protocol/block.ts";
 import {
@@ -31,10 +28,9 @@ import {
   decodeOriginRecord,
   encodeOriginRecord,
   type PlacedEntry,
-  type SafeHead,
 } from "../protocol/derivation.ts";
 import type { Genesis } from "../protocol/genesis.ts";
-import { genesisBlock, parseGenesis } from "../protocol/genesis-codec.ts";
+import { parseGenesis } from "../protocol/genesis-codec.ts";
 import { type OutputRootProof, outputRoot } from "../protocol/output-root.ts";
 import { L2_TO_L1_MESSAGE_PASSER } from "../protocol/predeploys.ts";
 import type { Receipt } from "../protocol/receipt.ts";
@@ -45,13 +41,22 @@ import type { Database } from "../store/database.ts";
 import type { AccessListSource } from "./access-list-source.ts";
 import type { Divergence, SealedChain, VerifiedHead, VerifierApi, VerifierEvents, VerifierStatus } from "./api.ts";
 import type { VerifierConfig } from "./config.ts";
-import { decodeCursor, encodeCursor, type ProposedOutput } from "./cursor.ts";
-import { compareBlocks, type ExecutedBlock } from "./divergence.ts";
+import {
+  decodeCursor,
+  decodeSnapshot,
+  encodeCursor,
+  encodeSnapshot,
+  type ProposedOutput,
+  readNumber,
+  writeNumber,
+} from "./cursor.ts";
+import { compareBlocks, describeDivergence, type ExecutedBlock } from "./divergence.ts";
 import { EntrySource } from "./entry-source.ts";
 import { verifierError } from "./error.ts";
-import { type FeedBlock, feedBlock, L1Feed, type L1Heads } from "./l1-feed.ts";
+import { type FeedBlock, L1Feed, type L1Heads } from "./l1-feed.ts";
 import type { VerifierMetrics } from "./metrics.ts";
 import { type Posted, readPosted, recoverInPlace, replayBlock, type SenderRecoverer } from "./replay.ts";
+import { checkGenesis, storeGenesis } from "./stored-genesis.ts";
 import type { VerifierStore } from "./verifier-store.ts";
 
 export type VerifierDeps = {
@@ -136,7 +141,7 @@ export class Verifier implements Service, VerifierApi {
   static async open(deps: VerifierDeps): Promise<Verifier> {
     const stored = deps.store.get("genesis");
     const genesis = stored === undefined ? await storeGenesis(deps) : parseGenesis(stored);
-    checkGenesis(genesis, deps);
+    checkGenesis(genesis, deps.inbox);
     assert(deps.chain.head === deps.state.head, "chain and state are stored together");
     return new Verifier(deps, genesis);
   }
@@ -198,7 +203,7 @@ export class Verifier implements Service, VerifierApi {
   }
 
   notReady(): string | undefined {
-    if (this.#divergence !== undefined) return describe(this.#divergence);
+    if (this.#divergence !== undefined) return describeDivergence(this.#divergence);
     return this.#waitingFor;
   }
 
@@ -601,7 +606,7 @@ export class Verifier implements Service, VerifierApi {
     this.#deps.metrics.diverged.set(divergence === undefined ? 0 : 1);
     if (divergence === undefined) return;
     this.#deps.log.error("the derived chain contradicts what was posted or sealed", {
-      err: verifierError("VERIFIER_DIVERGED", describe(divergence)),
+      err: verifierError("VERIFIER_DIVERGED", describeDivergence(divergence)),
     });
     for (const listener of this.#listeners) listener.diverged?.(divergence);
   }
@@ -632,82 +637,4 @@ export class Verifier implements Service, VerifierApi {
 function passes(error: unknown): boolean {
   if (!(error instanceof CodedError) || error.code === "L1_REORG_TOO_DEEP") return false;
   return error.retryable || error.code.startsWith("L1_") || error.code.startsWith("DA_");
-}
-
-function describe(divergence: Divergence): string {
-  if (divergence.kind === "output")
-    return `output ${divergence.outputIndex} for block ${divergence.blockNumber} is ${toHex(divergence.postedRoot)}, derived ${toHex(divergence.derivedRoot)}`;
-  const { blockNumber, field, transactionIndex, transactionHash } = divergence;
-  const transaction =
-    transactionHash === undefined ? "" : `, first at transaction ${transactionIndex} ${toHex(transactionHash)}`;
-  return `block ${blockNumber} differs from the sealed one in ${field}${transaction}`;
-}
-
-/** What is stored of a completely derived L1 block: its hash, where the chain stood after it, and the cursor there. */
-function encodeSnapshot(l1Hash: Uint8Array, safe: SafeHead, cursor: Uint8Array): Uint8Array {
-  const w = new Writer(cursor.length + 64).fixed(l1Hash).uvarint(safe.number).uvarint(safe.originNumber);
-  return w.bytes(cursor).finish();
-}
-
-function decodeSnapshot(bytes: Uint8Array): {
-  l1Hash: Uint8Array;
-  safeNumber: number;
-  originNumber: number;
-  cursor: Uint8Array;
-} {
-  const r = new Reader(bytes);
-  return { l1Hash: r.fixed(32), safeNumber: r.uvarint(), originNumber: r.uvarint(), cursor: r.bytes() };
-}
-
-function writeNumber(value: number): Uint8Array {
-  const out = new Uint8Array(8);
-  new DataView(out.buffer).setBigUint64(0, BigInt(value));
-  return out;
-}
-
-function readNumber(bytes: Uint8Array | undefined): number {
-  return bytes === undefined ? 0 : Number(new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0));
-}
-
-/** Fills an empty database with the genesis that L1 has. */
-async function storeGenesis(deps: VerifierDeps): Promise<Genesis> {
-  const { l1, inbox, config, chain, state, store, database } = deps;
-  assert(chain.head === -1 && state.head === -1, "a database without genesis is empty");
-  const found = await findGenesis(l1, inbox, config.l1StartBlock);
-  if (found === undefined) throw verifierError("VERIFIER_NO_GENESIS", `the inbox ${toHex(inbox)} has no genesis`);
-  const { genesis, bytes, origin } = found;
-  const l1ChainId = await l1.chainId();
-  if (genesis.l1ChainId !== l1ChainId)
-    throw verifierError(
-      "VERIFIER_WRONG_GENESIS",
-      `it is for L1 ${genesis.l1ChainId}, the endpoint serves ${l1ChainId}`,
-    );
-  checkGenesis(genesis, deps);
-  const logs = await l1.logs({ blockHash: origin.hash, addresses: [inbox], topics: [] });
-  const prepared = state.prepare(genesisWrites(genesis.alloc));
-  const block = genesisBlock(genesis, prepared.stateRoot, origin);
-  const { entries } = feedBlock(origin, logs, genesis.contracts).inputs;
-  const machine = Derivation.genesis(
-    genesis,
-    { hash: block.hash, timestamp: genesis.timestamp, systemConfig: genesis.systemConfig },
-    { info: origin, entries },
-  );
-  const record = machine.origin(origin.number);
-  assert(record !== undefined, "the origin of genesis is known");
-  database.transaction(() => {
-    state.commit(0, prepared);
-    chain.append(block, []);
-    store.put("genesis", bytes);
-    store.putOrigin(origin.number, encodeOriginRecord(record));
-    store.put("cursor", encodeCursor({ derivation: machine.save(), outputs: [] }));
-  });
-  deps.log.info("took the genesis from L1", { name: genesis.name, chainId: genesis.chainId, hash: toHex(block.hash) });
-  return genesis;
-}
-
-function checkGenesis(genesis: Genesis, deps: VerifierDeps): void {
-  if (!bytesEqual(genesis.contracts.inbox, deps.inbox))
-    throw verifierError("VERIFIER_WRONG_GENESIS", `it names inbox ${toHex(genesis.contracts.inbox)}`, {
-      inbox: toHex(deps.inbox),
-    });
 }
