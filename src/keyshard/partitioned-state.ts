@@ -17,7 +17,7 @@ import { keccak256 } from "../protocol/keccak.ts";
 import { EMPTY_TRIE_ROOT } from "../protocol/ordered-trie.ts";
 import type { AccountWrite, StateWrites } from "../protocol/state-writes.ts";
 import { CodeStore } from "../state/code-store.ts";
-import { stateError } from "../state/error.ts";
+import { requireVersion, stateError } from "../state/error.ts";
 import { RootJoiner, type TopChange } from "../state/root-joiner.ts";
 import type { AccountProof, ChainState, PreparedState } from "../state/state.ts";
 import type { Database, Table } from "../store/database.ts";
@@ -320,12 +320,12 @@ export class PartitionedState implements ChainState {
   // --- reading ---
 
   reader(version: number = this.#head): StateReader {
-    this.#requireVersion(version);
+    requireVersion(this, version);
     const rollbacksSeen = this.#rollbacks.length;
     let generation = this.#generation;
     const requireValid = (): void => {
       if (version >= this.#oldest && generation === this.#generation) return;
-      this.#requireVersion(version);
+      requireVersion(this, version);
       for (let i = rollbacksSeen; i < this.#rollbacks.length; i++)
         if ((this.#rollbacks[i] as number) < version)
           throw stateError("STATE_UNKNOWN", `version ${version} was unwound`, { version });
@@ -345,20 +345,6 @@ export class PartitionedState implements ChainState {
       blockHash: (number) =>
         number > version || number < version - 256 ? ZERO_32 : (this.#blockHash(number) ?? ZERO_32),
     };
-  }
-
-  #requireVersion(version: number): void {
-    if (version === -1 && this.#head === -1) return;
-    if (!Number.isInteger(version) || version < 0 || version > this.#head)
-      throw stateError("STATE_UNKNOWN", `no state of version ${version}, the head is ${this.#head}`, {
-        version,
-        head: this.#head,
-      });
-    if (version < this.#oldest)
-      throw stateError("STATE_PRUNED", `version ${version} is pruned, history starts at ${this.#oldest}`, {
-        version,
-        oldest: this.#oldest,
-      });
   }
 
   // --- changing ---
@@ -457,7 +443,7 @@ export class PartitionedState implements ChainState {
   rollback(version: number): void {
     assert(this.#database.inTransaction, "states are unwound inside the database's transaction");
     if (version >= this.#head) return;
-    if (version !== -1) this.#requireVersion(version);
+    if (version !== -1) requireVersion(this, version);
     this.#touchedBy = this.#database.transactionNumber;
     for (let v = version + 1; v <= this.#head; v++) this.#redo.remove(versionKey(v));
     this.#head = version;
@@ -520,10 +506,10 @@ export class PartitionedState implements ChainState {
   }
 
   async proof(version: number, address: Uint8Array, slots: readonly Uint8Array[]): Promise<AccountProof> {
-    this.#requireVersion(version);
+    requireVersion(this, version);
     await this.#following;
     await this.#showing(version);
-    this.#requireVersion(version);
+    requireVersion(this, version);
     const key = keccak256(address);
     const places = this.#placement.at(version);
     const { shard, trieId } = places[key[0] as number] as Place;

@@ -1,4 +1,4 @@
-/** Owns the error codes of the state store. */
+/** Owns the error codes of the state store, and what is answered for a version that is not there. */
 import { defineErrors } from "../base/error.ts";
 
 export const stateError = defineErrors("State", {
@@ -18,3 +18,12 @@ export const stateError = defineErrors("State", {
     retryable: false,
   },
 });
+
+/** Of an empty state, -1 is there. @throws {StateError} STATE_UNKNOWN, STATE_PRUNED */
+export function requireVersion({ head, oldest }: { head: number; oldest: number }, version: number): void {
+  if (version === -1 && head === -1) return;
+  if (!Number.isInteger(version) || version < 0 || version > head)
+    throw stateError("STATE_UNKNOWN", `no state of version ${version}, the head is ${head}`, { version, head });
+  if (version < oldest)
+    throw stateError("STATE_PRUNED", `version ${version} is pruned, history starts at ${oldest}`, { version, oldest });
+}

@@ -16,7 +16,7 @@ import type { Database, Table } from "../store/database.ts";
 import { type AccountRecord, accountLeaf, decodeAccount, encodeAccount } from "./account-record.ts";
 import { ByteCache } from "./byte-cache.ts";
 import { CodeStore } from "./code-store.ts";
-import { stateError } from "./error.ts";
+import { requireVersion, stateError } from "./error.ts";
 import { SLOT_DEPTH, type TopChange } from "./root-joiner.ts";
 import { encodeSlot, isZero, slotValue } from "./slot-record.ts";
 import type { AccountProof, PreparedState, StateStore } from "./state.ts";
@@ -220,12 +220,12 @@ export class LmdbState implements StateStore {
   // --- readers ---
 
   reader(version: number = this.#head): StateReader {
-    this.#requireVersion(version);
+    requireVersion(this, version);
     const rollbacksSeen = this.#rollbacks.length;
     let generation = this.#generation;
     const requireValid = (): void => {
       if (version >= this.#oldest && generation === this.#generation) return;
-      this.#requireVersion(version);
+      requireVersion(this, version);
       for (let i = rollbacksSeen; i < this.#rollbacks.length; i++)
         if ((this.#rollbacks[i] as number) < version)
           throw stateError("STATE_UNKNOWN", `version ${version} was unwound`, { version });
@@ -254,20 +254,6 @@ export class LmdbState implements StateStore {
       blockHash: (number) =>
         number > version || number < version - 256 ? ZERO_32 : (this.#blockHash(number) ?? ZERO_32),
     };
-  }
-
-  #requireVersion(version: number): void {
-    if (version === -1 && this.#head === -1) return;
-    if (!Number.isInteger(version) || version < 0 || version > this.#head)
-      throw stateError("STATE_UNKNOWN", `no state of version ${version}, the head is ${this.#head}`, {
-        version,
-        head: this.#head,
-      });
-    if (version < this.#oldest)
-      throw stateError("STATE_PRUNED", `version ${version} is pruned, history starts at ${this.#oldest}`, {
-        version,
-        oldest: this.#oldest,
-      });
   }
 
   // --- changing ---
@@ -437,7 +423,7 @@ export class LmdbState implements StateStore {
       for (const table of this.#allTables) table.clear();
       this.#load();
     } else {
-      this.#requireVersion(version);
+      requireVersion(this, version);
       for (; this.#head > version; this.#head--) {
         const chunks = this.#undo.chunks(this.#head);
         for (const entries of chunks.toReversed())
@@ -559,7 +545,7 @@ export class LmdbState implements StateStore {
   // --- tries ---
 
   proof(version: number, address: Uint8Array, slots: readonly Uint8Array[]): AccountProof {
-    this.#requireVersion(version);
+    requireVersion(this, version);
     const key = keccak256(address);
     const payload = this.#records.at(entryKey(ACCOUNT_TRIE, key), version);
     const record = payload === undefined ? undefined : decodeAccount(payload, 0);
@@ -576,7 +562,7 @@ export class LmdbState implements StateStore {
   }
 
   storageRoot(version: number, address: Uint8Array): Uint8Array {
-    this.#requireVersion(version);
+    requireVersion(this, version);
     const payload = this.#records.at(entryKey(ACCOUNT_TRIE, keccak256(address)), version);
     return payload === undefined ? EMPTY_TRIE_ROOT : decodeAccount(payload, 0).storageRoot;
   }

@@ -8,7 +8,7 @@ import type { Account, StateReader } from "../execution/execution.ts";
 import { keccak256 } from "../protocol/keccak.ts";
 import { EMPTY_CODE_HASH } from "../protocol/ordered-trie.ts";
 import type { StateWrites } from "../protocol/state-writes.ts";
-import { stateError } from "./error.ts";
+import { requireVersion } from "./error.ts";
 import { PlainTrie } from "./plain-trie.ts";
 import type { AccountProof, PreparedState, StateStore } from "./state.ts";
 import { accountLeafValue, slotLeafValue } from "./trie-node.ts";
@@ -54,13 +54,8 @@ export class MemoryState implements StateStore {
   }
 
   #at(version: number): Accounts {
-    if (version === -1 && this.#head === -1) return new Map();
-    if (version > this.#head || version < 0)
-      throw stateError("STATE_UNKNOWN", `no state of version ${version}`, { version, head: this.#head });
-    const accounts = this.#versions.get(version);
-    if (accounts === undefined)
-      throw stateError("STATE_PRUNED", `version ${version} is pruned`, { version, oldest: this.#oldest });
-    return accounts;
+    requireVersion(this, version);
+    return this.#versions.get(version) ?? new Map(); // empty before the first
   }
 
   reader(version: number = this.#head): StateReader {

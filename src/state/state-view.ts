@@ -7,13 +7,13 @@
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { toHexKey } from "../base/bytes.ts";
+import { bytesEqual, toHexKey } from "../base/bytes.ts";
 import { type Account, MissingRead, type StateReader } from "../execution/execution.ts";
 import { keccak256 } from "../protocol/keccak.ts";
 import { EMPTY_CODE_HASH } from "../protocol/ordered-trie.ts";
 import { Database, type Table } from "../store/database.ts";
 import { type AccountRecord, decodeAccount } from "./account-record.ts";
-import { stateError } from "./error.ts";
+import { requireVersion } from "./error.ts";
 import { slotValue } from "./slot-record.ts";
 import { ACCOUNT_TRIE, entryKey } from "./state-key.ts";
 import { applyNodeDiff } from "./trie-store.ts";
@@ -117,7 +117,7 @@ export class StateView implements StateReader {
   code(codeHash: Uint8Array): Uint8Array {
     const code = this.#stored().codes.get(codeHash);
     if (code !== undefined) return code;
-    if (Buffer.compare(codeHash, EMPTY_CODE_HASH) === 0) return NO_CODE;
+    if (bytesEqual(codeHash, EMPTY_CODE_HASH)) return NO_CODE;
     throw new MissingRead();
   }
 
@@ -149,16 +149,7 @@ export class StateView implements StateReader {
    * Reads of one version until the next `refresh`. @throws {StateError} STATE_UNKNOWN, STATE_PRUNED
    */
   at(version: number): StateReader {
-    if (version < 0 || version > this.#head)
-      throw stateError("STATE_UNKNOWN", `no state of version ${version} is stored, the newest is ${this.#head}`, {
-        version,
-        head: this.#head,
-      });
-    if (version < this.#oldest)
-      throw stateError("STATE_PRUNED", `version ${version} is pruned, history starts at ${this.#oldest}`, {
-        version,
-        oldest: this.#oldest,
-      });
+    requireVersion(this, version);
     if (version === this.#head) return this;
     const { records } = this.#stored();
     const record = (address: Uint8Array): AccountRecord | undefined => {
