@@ -30,8 +30,6 @@ export type OpenStateOptions = {
   readonly metrics: Metrics;
   /** Whether snapshots of the node's database are to hold the state. */
   readonly isSnapshotted: boolean;
-  /** Told of a fault of a shard that no waiting heals. */
-  readonly onFailure?: (error: unknown) => void;
 };
 
 /** @throws {KeyShardError} KEYSHARD_SNAPSHOT, KEYSHARD_SINGLE, KEYSHARD_BEHIND, KEYSHARD_ROOT */
@@ -55,7 +53,6 @@ export async function openState(database: Database, options: OpenStateOptions): 
     blockHash,
     log: options.log.child({ role: "keyshard" }),
     metrics: keyshardMetrics(options.metrics.withLabels({ role: "keyshard" })),
-    ...(options.onFailure === undefined ? {} : { onFailure: options.onFailure }),
   });
   return { state: shards, shards, close: () => shards.close() };
 }

@@ -76,8 +76,6 @@ export type PartitionedStateOptions = {
   readonly blockHash?: (number: number) => Uint8Array | undefined;
   readonly log: Log;
   readonly metrics: KeyShardMetrics;
-  /** Told of a fault that no waiting heals. */
-  readonly onFailure?: (error: unknown) => void;
 };
 
 export class PartitionedState implements ChainState {
@@ -201,6 +199,7 @@ export class PartitionedState implements ChainState {
 
   /** Why blocks would have to wait; undefined when they would not. */
   notReady(): string | undefined {
+    if (this.#failure !== undefined) return "a key shard cannot follow the chain";
     const missing = this.#seats.find((seat) => !seat.isReady);
     return missing === undefined ? undefined : `key shard ${missing.index} is being opened`;
   }
@@ -249,7 +248,7 @@ export class PartitionedState implements ChainState {
       failed: (error) => {
         this.#failure ??= error;
         this.#options.log.error("a key shard cannot follow the chain", { err: error });
-        this.#options.onFailure?.(error);
+        for (const wake of this.#landings) wake();
       },
     };
   }

@@ -59,8 +59,6 @@ export class ShardSeat {
   #ready: Promise<void> = Promise.resolve();
   /** Newest version of the chain that the view shows. */
   landed = -1;
-  /** Times the shard was lost. */
-  losses = 0;
 
   constructor(index: number, p: { folder: string; open: OpenLink; chain: SeatChain; log: Log }) {
     this.index = index;
@@ -139,7 +137,6 @@ export class ShardSeat {
     this.#isSynchronized = false;
     this.#prepared = undefined;
     this.#epoch++;
-    this.losses++;
     void link?.close();
     this.#giveUpWaiting(cause);
     if (this.#isClosed) return;

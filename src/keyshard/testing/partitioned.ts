@@ -38,11 +38,13 @@ export class Shards {
       shards,
       folderOf: (shard) => this.folderOf(shard),
       linkOf: (folder) => shardLink(this.where, folder),
-      log: silentLog,
-      metrics: keyshardMetrics(new Metrics()),
-      onFailure: (error) => {
-        this.failure = error;
+      log: {
+        ...silentLog,
+        error: (message, fields) => {
+          this.failure = fields?.["err"] ?? message;
+        },
       },
+      metrics: keyshardMetrics(new Metrics()),
     });
     return this.state;
   }
