@@ -3,7 +3,9 @@ import { resolve } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
 import { fromHex, toHex } from "../base/bytes.ts";
 import { systemClock } from "../base/clock.ts";
-import { databaseFolder, SEQUENCER, VERIFIER } from "../node/cluster-node.ts";
+import { silentLog } from "../base/log.ts";
+import { checkState } from "../keyshard/open-state.ts";
+import { databaseFolder, restoreTarget, SEQUENCER, shardFolder } from "../node/cluster-node.ts";
 import { lostLogsPosition, POSITION_KEY } from "../sealer/sealer.ts";
 import { restoreSnapshot } from "../snapshot/restore.ts";
 import { chunksIn, SnapshotFolder } from "../snapshot/snapshot-folder.ts";
@@ -89,17 +91,13 @@ async function restore(options: RestoreOptions, context: CommandContext): Promis
   const to = resolve(options.to);
   const startMs = systemClock.nowMs();
   let shownMs = 0;
-  const sequencer = databaseFolder(to, SEQUENCER);
   const { id, manifest } = await restoreSnapshot({
     folder: resolve(options.from),
     id: options.id,
     trusted: options.signer,
     chainId: options.chainId,
     genesisHash: options.genesis,
-    targets: new Map([
-      [SEQUENCER, sequencer],
-      [VERIFIER, databaseFolder(to, VERIFIER)],
-    ]),
+    targetOf: (name) => restoreTarget(to, name),
     onProgress: (doneBytes, totalBytes) => {
       if (!context.isTerminal || systemClock.nowMs() - shownMs < 200) return;
       shownMs = systemClock.nowMs();
@@ -107,7 +105,13 @@ async function restore(options: RestoreOptions, context: CommandContext): Promis
     },
   });
   if (context.isTerminal) process.stderr.write("\r\u001b[K");
-  if (options.withoutLogs === true) await forgetLogs(sequencer);
+  const database = Database.open(databaseFolder(to, SEQUENCER));
+  try {
+    await checkState(database, { folderOf: (shard) => shardFolder(to, shard), log: silentLog });
+    if (options.withoutLogs === true) await forgetLogs(database);
+  } finally {
+    await database.close();
+  }
   const seconds = (systemClock.nowMs() - startMs) / 1_000;
   const heads = manifest.databases.map(({ name, head }) => ({ name, number: head.number, hash: toHex(head.hash) }));
   if (options.json === true) context.out(JSON.stringify({ id: toHex(id), heads, seconds }, null, 2));
@@ -121,15 +125,10 @@ async function restore(options: RestoreOptions, context: CommandContext): Promis
 }
 
 /** The chain goes on with new logs from their first record. */
-async function forgetLogs(path: string): Promise<void> {
-  const database = Database.open(path);
-  try {
-    const chain = new LmdbChainStore(database);
-    database.transaction(() => chain.putMeta(POSITION_KEY, lostLogsPosition()));
-    await database.flushed();
-  } finally {
-    await database.close();
-  }
+async function forgetLogs(database: Database): Promise<void> {
+  const chain = new LmdbChainStore(database);
+  database.transaction(() => chain.putMeta(POSITION_KEY, lostLogsPosition()));
+  await database.flushed();
 }
 
 function collectAddress(text: string, known: Uint8Array[]): Uint8Array[] {

@@ -22,11 +22,10 @@ export const keyshardError = defineErrors("KeyShard", {
     action: "Keep SHEAF_KEY_SHARDS=1, or start on an empty data folder: the chain is read again from logs and L1.",
     retryable: false,
   },
-  KEYSHARD_SNAPSHOT: {
-    summary: "Snapshots are of one database, and the state of this node is on key shards.",
-    action:
-      "Leave SHEAF_SNAPSHOT_FOLDER empty on this node: a lost disk comes back from the logs or L1. Or keep a replica with one key shard, and take snapshots there.",
-    retryable: false,
+  KEYSHARD_COPY: {
+    summary: "The copies of the databases of key shards for a snapshot do not belong together: the chain was rewound.",
+    action: "Nothing: the snapshot is taken again.",
+    retryable: true,
   },
   KEYSHARD_REFUSED: {
     summary: "A key shard refused a request.",

@@ -4,7 +4,7 @@
  */
 import { readConfig } from "../base/config.ts";
 import type { Log } from "../base/log.ts";
-import type { Metrics } from "../base/metrics.ts";
+import { Metrics } from "../base/metrics.ts";
 import { engineConfig } from "../execution/engines.ts";
 import { LmdbState } from "../state/lmdb-state.ts";
 import type { ChainState } from "../state/state.ts";
@@ -18,6 +18,8 @@ export type OpenedState = {
   readonly state: ChainState;
   /** The state when it is on key shards. */
   readonly shards: PartitionedState | undefined;
+  /** Copies the databases of chain and state, so that together they are those of one block. */
+  copyTo(chainFolder: string, folderOf: (shard: number) => string): Promise<void>;
   close(): Promise<void>;
 };
 
@@ -28,24 +30,26 @@ export type OpenStateOptions = {
   readonly blockHash: (number: number) => Uint8Array | undefined;
   readonly log: Log;
   readonly metrics: Metrics;
-  /** Whether snapshots of the node's database are to hold the state. */
-  readonly isSnapshotted: boolean;
 };
 
-/** @throws {KeyShardError} KEYSHARD_SNAPSHOT, KEYSHARD_SINGLE, KEYSHARD_BEHIND, KEYSHARD_ROOT */
+/** @throws {KeyShardError} KEYSHARD_SINGLE, KEYSHARD_BEHIND, KEYSHARD_ROOT */
 export async function openState(database: Database, options: OpenStateOptions): Promise<OpenedState> {
   const { blockHash } = options;
   const { keyShards: count, keyShardsIn } = readConfig(engineConfig, options.env);
   if (!PartitionedState.isIn(database)) {
     const single = new LmdbState(database, { blockHash });
-    if (count === 1) return { state: single, shards: undefined, close: () => Promise.resolve() };
+    if (count === 1)
+      return {
+        state: single,
+        shards: undefined,
+        copyTo: (folder) => database.copyTo(folder),
+        close: () => Promise.resolve(),
+      };
     if (single.head >= 0)
       throw keyshardError("KEYSHARD_SINGLE", `the state of block ${single.head} is in one database`, {
         shards: count,
       });
   }
-  if (options.isSnapshotted)
-    throw keyshardError("KEYSHARD_SNAPSHOT", "snapshots are asked for of a node with key shards", { shards: count });
   const shards = await PartitionedState.open(database, {
     shards: count,
     folderOf: options.folderOf,
@@ -54,5 +58,24 @@ export async function openState(database: Database, options: OpenStateOptions): 
     log: options.log.child({ role: "keyshard" }),
     metrics: keyshardMetrics(options.metrics.withLabels({ role: "keyshard" })),
   });
-  return { state: shards, shards, close: () => shards.close() };
+  return { state: shards, shards, copyTo: (...folders) => shards.copyTo(...folders), close: () => shards.close() };
+}
+
+/**
+ * Brings key shards to the head of the chain in `database`, compares their root with the head's, and closes them.
+ * @throws {KeyShardError} KEYSHARD_BEHIND, KEYSHARD_ROOT
+ */
+export async function checkState(
+  database: Database,
+  { folderOf, log }: { folderOf: (shard: number) => string; log: Log },
+): Promise<void> {
+  if (!PartitionedState.isIn(database)) return;
+  const state = await PartitionedState.open(database, {
+    shards: 1,
+    folderOf,
+    linkOf: (folder) => shardLink("here", folder),
+    log,
+    metrics: keyshardMetrics(new Metrics()),
+  });
+  await state.close();
 }

@@ -22,7 +22,7 @@ import { RootJoiner, type TopChange } from "../state/root-joiner.ts";
 import type { AccountProof, ChainState, PreparedState } from "../state/state.ts";
 import type { Database, Table } from "../store/database.ts";
 import { keyshardError } from "./error.ts";
-import { type ByteTrie, encodeGroups, type TimedTop, type WriteGroup } from "./messages.ts";
+import { encodeGroups, type TimedTop, type WriteGroup } from "./messages.ts";
 import type { KeyShardMetrics } from "./metrics.ts";
 import { Mover } from "./mover.ts";
 import { NewestBlocks } from "./newest-blocks.ts";
@@ -241,7 +241,7 @@ export class PartitionedState implements ChainState {
   #seatChain(): SeatChain {
     return {
       head: () => this.#head,
-      tries: (shard) => triesOn(this.#placement.current, shard),
+      tries: (shard) => this.#placement.currentOn(shard),
       keep: (shard) => this.#placement.triesOf(shard),
       redo: (version, shard) => this.#writesOf(version, shard),
       landed: () => this.#advance(),
@@ -480,7 +480,21 @@ export class PartitionedState implements ChainState {
     this.#mover.switched(moves);
   }
 
-  // --- history and proofs ---
+  // --- copies, history and proofs ---
+
+  /**
+   * Copies the chain's database and then the shards' while all go on: what shards have of later blocks by then, opening
+   * the copies takes back. @throws {KeyShardError} KEYSHARD_COPY when the chain went back, or history away, meanwhile
+   */
+  async copyTo(chainFolder: string, folderOf: (shard: number) => string): Promise<void> {
+    const { length: rollbacks } = this.#rollbacks;
+    const head = this.#head;
+    await this.#following;
+    await this.#database.copyTo(chainFolder);
+    for (const seat of this.#seats) await seat.view.copyTo(folderOf(seat.index));
+    if (rollbacks !== this.#rollbacks.length || this.#oldest > head)
+      throw keyshardError("KEYSHARD_COPY", "the chain did not stand on the copied block while it was copied", { head });
+  }
 
   prune(version: number): boolean {
     assert(version <= this.#head, "only history is pruned");
@@ -547,12 +561,6 @@ export class PartitionedState implements ChainState {
     }
     return joiner;
   }
-}
-
-function triesOn(places: readonly Place[], shard: number): ByteTrie[] {
-  const tries: ByteTrie[] = [];
-  for (const [byte, place] of places.entries()) if (place.shard === shard) tries.push({ byte, trieId: place.trieId });
-  return tries;
 }
 
 function versionKey(version: number): Uint8Array {

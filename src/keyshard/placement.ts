@@ -6,6 +6,7 @@
 import { assert } from "../base/assert.ts";
 import { Reader, Writer } from "../base/binary.ts";
 import { PART_ACCOUNT_TRIES } from "../state/state-key.ts";
+import type { ByteTrie } from "./messages.ts";
 
 export const BYTES = 256;
 export const SHARDS_MAX = 256;
@@ -96,6 +97,14 @@ export class Placement {
     while (drop + 1 < this.#entries.length && (this.#entries[drop + 1] as Entry).from <= oldest) drop++;
     this.#entries.splice(0, drop);
     return drop > 0;
+  }
+
+  /** The tries that hold the bytes of a shard now. */
+  currentOn(shard: number): ByteTrie[] {
+    const tries: ByteTrie[] = [];
+    for (const [byte, place] of this.current.entries())
+      if (place.shard === shard) tries.push({ byte, trieId: place.trieId });
+    return tries;
   }
 
   /** Tries on a shard that some served version needs. */

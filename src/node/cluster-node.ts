@@ -42,6 +42,7 @@ import { shadowMetrics } from "../shadow/metrics.ts";
 import { Shadow } from "../shadow/shadow.ts";
 import { snapshotConfig } from "../snapshot/config.ts";
 import { snapshotMetrics } from "../snapshot/metrics.ts";
+import type { RestoreTarget } from "../snapshot/restore.ts";
 import { Snapshotter, snapshotKeyOf } from "../snapshot/snapshotter.ts";
 import { storeConfig } from "../store/config.ts";
 import { Database } from "../store/database.ts";
@@ -82,7 +83,16 @@ export function databaseFolder(dataDir: string, name: typeof SEQUENCER | typeof 
 
 /** Folder of one key shard's database. */
 export function shardFolder(dataDir: string, shard: number): string {
-  return join(dataDir, SEQUENCER, `keyshard-${shard}`);
+  return join(dataDir, SEQUENCER, shardName(shard));
+}
+
+const shardName = (shard: number): string => `keyshard-${shard}`;
+
+/** Where a database of a snapshot belongs in the data folder of a node; undefined for one that is not known. */
+export function restoreTarget(dataDir: string, name: string): RestoreTarget | undefined {
+  if (name === SEQUENCER || name === VERIFIER) return { folder: databaseFolder(dataDir, name), hasChain: true };
+  if (!/^keyshard-\d{1,3}$/.test(name)) return undefined;
+  return { folder: join(dataDir, SEQUENCER, name), hasChain: false };
 }
 
 export type ClusterNodeOptions = {
@@ -195,7 +205,6 @@ export class ClusterNode implements Service {
       env,
       folderOf: (shard) => shardFolder(dataDir, shard),
       blockHash: (n) => chain.blockHash(n),
-      isSnapshotted: readConfig(snapshotConfig, env).folder !== "",
       log,
       metrics,
     });
@@ -312,9 +321,9 @@ export class ClusterNode implements Service {
       snapshotter = new Snapshotter(snapshotSettings, {
         chainId: genesis.chainId,
         genesisHash: chain.blockHash(0) as Uint8Array,
-        databases: [
-          { name: SEQUENCER, database },
-          { name: VERIFIER, database: derived.database },
+        sources: [
+          { name: SEQUENCER, copyTo: (of) => stored.copyTo(of(SEQUENCER), (shard) => of(shardName(shard))) },
+          { name: VERIFIER, copyTo: (of) => derived.database.copyTo(of(VERIFIER)) },
         ],
         privateKey: snapshotKeyOf(posterKey),
         position: () => sequencer.sealer.position,

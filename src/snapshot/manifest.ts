@@ -15,6 +15,7 @@ const DOMAIN = Buffer.from("sheaf snapshot v1\0");
 const HASH_BYTES = 32;
 const SIGNATURE_BYTES = 65;
 const NAME_BYTES_MAX = 64;
+const DATABASES_MAX = 1_024;
 
 export type ChunkRef = {
   /** sha256 of the chunk before compression. */
@@ -30,9 +31,10 @@ export type Manifest = {
   readonly chainId: number;
   readonly genesisHash: Uint8Array;
   readonly takenAtSeconds: number;
-  /** Databases by name, each as of a moment of its own. */
+  /** Databases by name; those of one head belong together, others are as of moments of their own. */
   readonly databases: readonly {
     readonly name: string;
+    /** Of the chain that is in it, or whose state is: what a part has of later blocks is taken back when it is opened. */
     readonly head: SnapshotHead;
     readonly tables: readonly TableManifest[];
   }[];
@@ -60,7 +62,7 @@ function decode(bytes: Uint8Array): Manifest {
     chainId: r.uvarint(),
     genesisHash: r.fixed(HASH_BYTES).slice(),
     takenAtSeconds: r.uvarint(),
-    databases: r.list(16, () => ({
+    databases: r.list(DATABASES_MAX, () => ({
       name: r.text(NAME_BYTES_MAX),
       head: { number: r.uvarint(), hash: r.fixed(HASH_BYTES).slice(), stateRoot: r.fixed(HASH_BYTES).slice() },
       tables: r.list(64, () => ({

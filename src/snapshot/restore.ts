@@ -1,7 +1,8 @@
 /**
  * Owns the restoring of a snapshot into an empty folder. Nothing is written before the signature, the cluster and the
- * target are found right; every chunk is checked against its hash on the way in; at the end the head of the restored
- * chain must be the one that was signed. A restore that fails removes what it wrote.
+ * targets are found right; every chunk is checked against its hash on the way in; at the end the head of each restored
+ * chain must be the one that was signed. A restore that fails removes what it wrote. That key shards have the state of
+ * their chain is found when they are opened.
  */
 import { existsSync, readdirSync } from "node:fs";
 import { rm } from "node:fs/promises";
@@ -13,6 +14,12 @@ import { snapshotError } from "./error.ts";
 import type { Manifest, SignedManifest } from "./manifest.ts";
 import { chunksIn, SnapshotFolder } from "./snapshot-folder.ts";
 
+export type RestoreTarget = {
+  readonly folder: string;
+  /** Whether the database holds a chain, and not a part of one's state. */
+  readonly hasChain: boolean;
+};
+
 export type RestoreInput = {
   /** Folder of snapshots. */
   readonly folder: string;
@@ -22,8 +29,8 @@ export type RestoreInput = {
   readonly trusted: readonly Uint8Array[];
   readonly chainId: number;
   readonly genesisHash: Uint8Array;
-  /** Target folder of each database, by name; others are left out. */
-  readonly targets: ReadonlyMap<string, string>;
+  /** Where each database goes, by name; undefined leaves it out. */
+  readonly targetOf: (name: string) => RestoreTarget | undefined;
   /** Told after every chunk. */
   readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
 };
@@ -37,25 +44,24 @@ export async function restoreSnapshot(input: RestoreInput): Promise<SignedManife
     throw snapshotError("SNAPSHOT_UNTRUSTED", `signed by ${toHex(signer)}`, { signer: toHex(signer) });
   if (manifest.chainId !== input.chainId || !bytesEqual(manifest.genesisHash, input.genesisHash))
     throw snapshotError("SNAPSHOT_OTHER_CHAIN", `chain ${manifest.chainId}, genesis ${toHex(manifest.genesisHash)}`);
-  const wanted = manifest.databases.filter(({ name }) => input.targets.has(name));
-  for (const { name } of wanted) {
-    const target = input.targets.get(name) as string;
-    if (existsSync(target) && readdirSync(target).length > 0)
-      throw snapshotError("SNAPSHOT_TARGET_NOT_EMPTY", `${target} is not empty`, { target });
-  }
+  const wanted = manifest.databases.flatMap((database) => {
+    const target = input.targetOf(database.name);
+    return target === undefined ? [] : [{ ...database, target }];
+  });
+  for (const { target } of wanted)
+    if (existsSync(target.folder) && readdirSync(target.folder).length > 0)
+      throw snapshotError("SNAPSHOT_TARGET_NOT_EMPTY", `${target.folder} is not empty`, { target: target.folder });
   const totalBytes = chunksIn({ ...manifest, databases: wanted }).reduce((sum, chunk) => sum + chunk.sizeBytes, 0);
   let doneBytes = 0;
-  for (const database of wanted) {
-    const target = input.targets.get(database.name) as string;
-    try {
-      await fill(folder, database, target, (chunkBytes) => {
+  try {
+    for (const database of wanted)
+      await fill(folder, database, database.target, (chunkBytes) => {
         doneBytes += chunkBytes;
         input.onProgress?.(doneBytes, totalBytes);
       });
-    } catch (error) {
-      await rm(target, { recursive: true, force: true });
-      throw error;
-    }
+  } catch (error) {
+    for (const { target } of wanted) await rm(target.folder, { recursive: true, force: true });
+    throw error;
   }
   return signed;
 }
@@ -70,10 +76,10 @@ function choose(all: readonly SignedManifest[], id: string | undefined): SignedM
 async function fill(
   folder: SnapshotFolder,
   { tables, head }: Manifest["databases"][number],
-  target: string,
+  target: RestoreTarget,
   onChunk: (chunkBytes: number) => void,
 ): Promise<void> {
-  const database = Database.open(target);
+  const database = Database.open(target.folder);
   try {
     for (const { name, chunks, entries } of tables) {
       const table = database.table(name);
@@ -91,6 +97,7 @@ async function fill(
         throw snapshotError("SNAPSHOT_CORRUPT", `table ${name} has ${count} entries instead of ${entries}`);
     }
     await database.flushed();
+    if (!target.hasChain) return;
     const chain = new LmdbChainStore(database);
     const block = chain.block(chain.head);
     if (

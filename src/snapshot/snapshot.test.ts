@@ -5,7 +5,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { hasCode } from "../base/error.ts";
-import type { Block } from "../protocol/block.ts";
 import { addressOfPrivateKey } from "../protocol/secp256k1.ts";
 import { Database } from "../store/database.ts";
 import { LmdbChainStore } from "../store/lmdb-chain-store.ts";
@@ -13,45 +12,10 @@ import { readManifest } from "./manifest.ts";
 import { restoreSnapshot } from "./restore.ts";
 import { SnapshotFolder } from "./snapshot-folder.ts";
 import { takeSnapshot } from "./take.ts";
+import { emptyBlock, GENESIS_HASH } from "./testing/empty-block.ts";
 
 const KEY = new Uint8Array(32).fill(7);
 const zero = (length: number): Uint8Array => new Uint8Array(length);
-
-const hashOf = (number: number): Uint8Array => (number < 0 ? zero(32) : zero(32).fill(number + 1));
-const GENESIS_HASH = hashOf(0);
-
-function block(number: number): Block {
-  return {
-    hash: hashOf(number),
-    header: {
-      parentHash: hashOf(number - 1),
-      ommersHash: zero(32),
-      coinbase: zero(20),
-      stateRoot: zero(32).fill(number),
-      transactionsRoot: zero(32),
-      receiptsRoot: zero(32),
-      logsBloom: zero(256),
-      difficulty: 0n,
-      number,
-      gasLimit: 30_000_000,
-      gasUsed: 0,
-      timestamp: 1_700_000_000 + number,
-      extraData: zero(0),
-      prevRandao: zero(32),
-      nonce: zero(8),
-      baseFeePerGasWei: 7n,
-      withdrawalsRoot: zero(32),
-      blobGasUsed: 0,
-      excessBlobGas: 0,
-      parentBeaconBlockRoot: zero(32),
-      requestsHash: zero(32),
-    },
-    transactions: [],
-    senders: [],
-    origin: { number: 1, hash: zero(32) },
-    sequenceNumber: number,
-  };
-}
 
 class Rig {
   readonly root: string;
@@ -77,7 +41,7 @@ class Rig {
     const number = this.chain.head + 1;
     const table = this.database.table("state");
     this.database.transaction(() => {
-      this.chain.append(block(number), []);
+      this.chain.append(emptyBlock(number), []);
       for (let i = 0; i < entries; i++) table.put(Buffer.from(`${i * 7919}-${number}`), zero(50).fill(number));
       table.put(Buffer.from("head"), Uint8Array.of(number));
     });
@@ -87,7 +51,7 @@ class Rig {
     return takeSnapshot({
       chainId: 901,
       genesisHash: GENESIS_HASH,
-      databases: [{ name: "sequencer", database: this.database }],
+      sources: [{ name: "sequencer", copyTo: (folderOf) => this.database.copyTo(folderOf("sequencer")) }],
       folder: this.snapshots,
       privateKey: KEY,
       nowMs: 1_700_000_000_000,
@@ -104,7 +68,7 @@ class Rig {
       trusted: [p.trusted ?? addressOfPrivateKey(KEY)],
       chainId: p.chainId ?? 901,
       genesisHash: GENESIS_HASH,
-      targets: new Map([["sequencer", target]]),
+      targetOf: (name) => (name === "sequencer" ? { folder: target, hasChain: true } : undefined),
     });
     const database = Database.open(target);
     const head = new LmdbChainStore(database).head;

@@ -10,11 +10,10 @@ import type { Clock } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
 import { Loop } from "../base/loop.ts";
 import type { Service } from "../base/service.ts";
-import type { Database } from "../store/database.ts";
 import type { SnapshotConfig } from "./config.ts";
 import type { SnapshotMetrics } from "./metrics.ts";
 import { SnapshotFolder } from "./snapshot-folder.ts";
-import { type TakenSnapshot, takeSnapshot } from "./take.ts";
+import { type SnapshotSource, type TakenSnapshot, takeSnapshot } from "./take.ts";
 
 /** A failure is retried sooner than the interval, and no sooner than this. */
 const RETRY_MAX_MS = 60_000;
@@ -22,7 +21,7 @@ const RETRY_MAX_MS = 60_000;
 export type SnapshotterDeps<Position> = {
   readonly chainId: number;
   readonly genesisHash: Uint8Array;
-  readonly databases: readonly { readonly name: string; readonly database: Database }[];
+  readonly sources: readonly SnapshotSource[];
   readonly privateKey: Uint8Array;
   /** How far the sealed chain has consumed the logs. */
   readonly position: () => Position;

@@ -1,22 +1,30 @@
 /**
  * Owns the taking of a snapshot: LMDB copies each database as of one commit while the node goes on, and a thread in the
- * background cuts the copies into chunks. The node pays for one read transaction; nothing waits for the snapshot.
+ * background cuts the copies into chunks. The node pays for one read transaction of each; nothing waits for the
+ * snapshot. A chain whose state is in other databases has these copied with it, as its owner knows how.
  * On failure nothing but unnamed chunks is left, which the next one uses or {@link SnapshotFolder.keep} removes.
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { startWorker } from "../base/worker.ts";
-import type { Database } from "../store/database.ts";
 import { snapshotError } from "./error.ts";
-import { type Manifest, type SignedManifest, signManifest } from "./manifest.ts";
+import { type Manifest, type SignedManifest, signManifest, type TableManifest } from "./manifest.ts";
 import { SnapshotFolder } from "./snapshot-folder.ts";
 import type { CutRequest, CutResult } from "./take-worker.ts";
+
+export type SnapshotSource = {
+  readonly name: string;
+  /**
+   * Copies the database with the chain into the folder of this source's name, and what belongs to it into folders of
+   * other names, so that together they are the chain as of one moment.
+   */
+  readonly copyTo: (folderOf: (name: string) => string) => Promise<void>;
+};
 
 export type TakeInput = {
   readonly chainId: number;
   readonly genesisHash: Uint8Array;
-  /** Each with the stored chain in it. */
-  readonly databases: readonly { readonly name: string; readonly database: Database }[];
+  readonly sources: readonly SnapshotSource[];
   /** Folder of snapshots. */
   readonly folder: string;
   readonly privateKey: Uint8Array;
@@ -36,12 +44,17 @@ export async function takeSnapshot(input: TakeInput): Promise<TakenSnapshot> {
     const databases: Manifest["databases"][number][] = [];
     let sizeBytes = 0;
     let writtenBytes = 0;
-    for (const { name, database } of input.databases) {
-      const copy = join(temporary, name);
-      await database.copyTo(copy);
-      const cut = await cutInBackground({ copy, folder: input.folder });
-      await rm(copy, { recursive: true });
-      databases.push({ name, head: cut.head, tables: cut.tables });
+    for (const source of input.sources) {
+      const names = new Set([source.name]);
+      await source.copyTo((name) => {
+        names.add(name);
+        return join(temporary, name);
+      });
+      const copies = [...names].map((name) => join(temporary, name));
+      const cut = await cutInBackground({ copies, folder: input.folder });
+      for (const copy of copies) await rm(copy, { recursive: true });
+      for (const [i, name] of [...names].entries())
+        databases.push({ name, head: cut.head, tables: cut.tables[i] as TableManifest[] });
       sizeBytes += cut.sizeBytes;
       writtenBytes += cut.writtenBytes;
     }

@@ -63,6 +63,11 @@ export class ShardView {
     return this.#tries.prove(storageId, key, version);
   }
 
+  /** Copies the database as of one commit of the shard. */
+  copyTo(folder: string): Promise<void> {
+    return this.#database.copyTo(folder);
+  }
+
   close(): Promise<void> {
     return this.#database.close();
   }

@@ -128,7 +128,8 @@ export class NetworkProcess {
     this.#env = env;
   }
 
-  async start(fresh: boolean): Promise<Endpoints> {
+  /** `env`: settings for this run beside those of all runs. */
+  async start(fresh: boolean, env: Readonly<Record<string, string>> = {}): Promise<Endpoints> {
     const path = join(this.dataDir, "endpoints.json");
     rmSync(path, { force: true });
     const args = [
@@ -146,7 +147,7 @@ export class NetworkProcess {
     const child = spawn(process.execPath, [join(root, "bin", "sheaf.js"), ...args, ...(fresh ? ["--fresh"] : [])], {
       cwd: root,
       stdio: "ignore",
-      env: { ...process.env, ...STORY_SETTINGS, ...this.#env },
+      env: { ...process.env, ...STORY_SETTINGS, ...this.#env, ...env },
     });
     this.#child = child;
     await until("the network", () => {

@@ -1,6 +1,6 @@
 /**
  * Story: a node loses its disk, three times. It comes back from a snapshot and its logs, from a snapshot and L1, and from
- * L1 alone, each time to the same blocks, and goes on.
+ * L1 alone, each time to the same blocks, and goes on: each time with its state on another number of key shards.
  */
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { Hex } from "viem";
-import { databaseFolder, SEQUENCER, VERIFIER } from "../../src/node/cluster-node.ts";
+import { databaseFolder, SEQUENCER, shardFolder, VERIFIER } from "../../src/node/cluster-node.ts";
 import { SnapshotFolder } from "../../src/snapshot/snapshot-folder.ts";
 import { clientsOf, NetworkProcess, sheaf, until } from "./fixture.ts";
 
@@ -18,12 +18,13 @@ test("a node without its disk comes back from snapshot and logs, from snapshot a
   const network = new NetworkProcess(join(folder, "network"), [], {
     SHEAF_SNAPSHOT_FOLDER: snapshots,
     SHEAF_SNAPSHOT_INTERVAL_SECONDS: "5",
+    SHEAF_KEY_SHARDS_IN: "threads",
   });
   t.after(async () => {
     await network.stop();
     rmSync(folder, { recursive: true, force: true });
   });
-  let endpoints = await network.start(true);
+  let endpoints = await network.start(true, { SHEAF_KEY_SHARDS: "2" });
   let clients = clientsOf(endpoints);
   const { name, chainId } = clients.cluster;
   const data = join(network.dataDir, name);
@@ -54,10 +55,12 @@ test("a node without its disk comes back from snapshot and logs, from snapshot a
       ...["snapshot", "restore", "--from", from, "--to", data, "--signer", signer, "--json"],
       ...["--chain-id", String(chainId), "--genesis", genesis, ...more],
     );
-  const returns = async (): Promise<void> => {
-    endpoints = await network.start(false);
+  const returns = async (how: string, keyShards: number): Promise<void> => {
+    const startMs = performance.now();
+    endpoints = await network.start(false, { SHEAF_KEY_SHARDS: String(keyShards) });
     clients = clientsOf(endpoints);
     await until("the late block", async () => (await clients.l2.getBlockNumber()) >= late);
+    t.diagnostic(`from ${how} to ${keyShards} key shards in ${((performance.now() - startMs) / 1_000).toFixed(1)} s`);
     assert.equal(await hashAt(early), earlyHash);
     assert.equal(await hashAt(late), lateHash);
     const next = await send();
@@ -67,9 +70,10 @@ test("a node without its disk comes back from snapshot and logs, from snapshot a
   await network.kill();
   await assert.rejects(restore(), /SNAPSHOT_TARGET_NOT_EMPTY/);
   for (const database of [SEQUENCER, VERIFIER] as const) rmSync(databaseFolder(data, database), { recursive: true });
+  for (const shard of [0, 1]) rmSync(shardFolder(data, shard), { recursive: true });
   const restored = JSON.parse(await restore()) as { heads: { number: number }[] };
   assert.ok(restored.heads.every(({ number }) => number >= early));
-  await returns();
+  await returns("snapshot and logs", 4);
 
   await until("the late block is safe", async () => (await clients.verifier.getBlockNumber()) >= late);
   await network.kill();
@@ -79,10 +83,10 @@ test("a node without its disk comes back from snapshot and logs, from snapshot a
   );
   assert.ok(oldest !== undefined);
   await restore("--without-logs", "--id", Buffer.from(oldest.id).toString("hex"));
-  await returns();
+  await returns("snapshot and L1", 2);
 
   await until("all of it is safe", async () => (await clients.verifier.getBlockNumber()) >= late);
   await network.kill();
   rmSync(data, { recursive: true });
-  await returns();
+  await returns("L1 alone", 3);
 });
