@@ -12,7 +12,7 @@ import { fingerprint, mixFingerprints, type TxHint } from "./hints.ts";
 
 /** Contract functions remembered, and keys of each. */
 const TEMPLATES_MAX = 20_000;
-const LEARNED_KEYS_MAX = 8;
+export const LEARNED_KEYS_MAX = 8;
 /** What is assumed of a function not seen yet. */
 const UNKNOWN_GAS = 60_000;
 const TRANSFER_GAS = 21_000;
@@ -34,8 +34,10 @@ const RATIO_MAX = 4;
 const SEEN_MAX = 64;
 /** A key counts when one transaction in so many touches (or writes) it. */
 const RARE = 4;
+/** Of a function that was seen often, one result in so many is looked into. */
+const SAMPLED = 8;
 /** Takes the place of the slot for an account's balance. */
-const BALANCE = 0x9e3779b9;
+export const BALANCE = 0x9e3779b9 | 0;
 
 type LearnedKey = {
   /** Fingerprint of the account; 0: any that a word of the call names. */
@@ -46,8 +48,14 @@ type LearnedKey = {
   written: number;
 };
 
-type Template = {
+/** What is remembered of a function: opaque to whoever plans. */
+export type Template = {
   gas: number;
+  /** Gas used by gas limit: callers often know what theirs will use better than what others used tells. */
+  gasByLimit: number;
+  /** How far each of the two was off of late, in gas. */
+  gasError: number;
+  gasByLimitError: number;
   microsPerGas: number;
   /** How often it was timed by itself. */
   timed: number;
@@ -55,62 +63,74 @@ type Template = {
   seen: number;
   stored: number;
   keys: LearnedKey[];
+  /** Results since one was looked into. */
+  unlooked: number;
 };
-
-/** The learned keys of one transaction; `isWritten` says of each whether it is likely written. */
-export type LearnedKeys = { readonly keys: number[]; readonly isWritten: boolean[] };
 
 export class AccessPatterns {
   readonly #templates = new Map<number, Template>();
-  gasOf(hint: TxHint): number {
+
+  /** What is known of the function that a transaction calls: to be found once and asked often. */
+  find(hint: TxHint): Template | undefined {
+    return hint.template === 0 ? undefined : this.#templates.get(hint.template);
+  }
+
+  gasOf(hint: TxHint, template: Template | undefined): number {
     const limit = hint.gasLimit ?? UNKNOWN_GAS;
-    if (hint.template === 0) return Math.min(limit, hint.to === undefined ? UNKNOWN_GAS : TRANSFER_GAS);
-    return Math.min(limit, this.#templates.get(hint.template)?.gas ?? UNKNOWN_GAS);
+    if (hint.template === 0) return Math.min(limit, hint.toAt < 0 ? UNKNOWN_GAS : TRANSFER_GAS);
+    if (template === undefined) return Math.min(limit, UNKNOWN_GAS);
+    if (template.gasByLimitError < template.gasError) return limit * template.gasByLimit;
+    return Math.min(limit, template.gas);
   }
 
   /** Expected time of `gas` of this function where the serial engine runs. */
-  microsOf(hint: TxHint, gas: number): number {
-    return RUN_MICROS_PER_TX + gas * this.#microsPerGas(hint);
-  }
-
-  #microsPerGas(hint: TxHint): number {
-    return this.#templates.get(hint.template)?.microsPerGas ?? MICROS_PER_GAS;
+  microsOf(template: Template | undefined, gas: number): number {
+    return RUN_MICROS_PER_TX + gas * (template === undefined ? MICROS_PER_GAS : template.microsPerGas);
   }
 
   /** Does it store anything? What only reads holds nobody up. */
-  isWriter(hint: TxHint): boolean {
-    const template = this.#templates.get(hint.template);
+  isWriter(template: Template | undefined): boolean {
     return template === undefined || template.seen < RARE || template.stored * 2 * RARE >= template.seen;
   }
 
-  /** Adds the learned keys that count to `to`. */
-  addKeys(hint: TxHint, to: LearnedKeys): void {
-    if (hint.hasValue && hint.target !== 0) {
-      to.keys.push(mixFingerprints(hint.target, BALANCE));
-      to.isWritten.push(true);
-    }
-    const template = this.#templates.get(hint.template);
-    if (template === undefined) return;
+  /**
+   * Writes the learned keys that count to `keys` from `count` on and, of each, whether it is likely written (1) to
+   * `written`; where they end.
+   */
+  addKeys(hint: TxHint, template: Template | undefined, keys: Int32Array, written: Uint8Array, count: number): number {
+    if (template === undefined) return count;
     for (const key of template.keys) {
       if (key.touched * RARE < key.seen) continue;
-      const isWritten = key.written * RARE >= key.seen;
+      const isWritten = key.written * RARE >= key.seen ? 1 : 0;
       if (key.address !== 0) {
-        to.keys.push(mixFingerprints(key.address, key.slot));
-        to.isWritten.push(isWritten);
+        written[count] = isWritten;
+        keys[count++] = mixFingerprints(key.address, key.slot);
       } else
         for (const word of hint.words) {
-          to.keys.push(mixFingerprints(word, key.slot));
-          to.isWritten.push(isWritten);
+          written[count] = isWritten;
+          keys[count++] = mixFingerprints(word, key.slot);
         }
     }
+    return count;
   }
 
   /** Learns what a transaction used and touched. */
   observe(hint: TxHint, gasUsed: number, record: TxRecord | undefined): void {
     if (hint.template === 0) return;
     const template = this.#template(hint.template);
+    template.gasError += (Math.abs(gasUsed - template.gas) - template.gasError) * GAS_WEIGHT;
     template.gas += (gasUsed - template.gas) * GAS_WEIGHT;
-    if (record === undefined || (template.keys.length === 0 && template.seen > SEEN_MAX / 2)) return;
+    const limit = hint.gasLimit ?? 0;
+    if (limit > 0) {
+      const error = Math.abs(gasUsed - limit * template.gasByLimit);
+      template.gasByLimitError += (error - template.gasByLimitError) * GAS_WEIGHT;
+      template.gasByLimit += (gasUsed / limit - template.gasByLimit) * GAS_WEIGHT;
+    }
+    if (record === undefined) return;
+    if (template.seen > SEEN_MAX / 2) {
+      if (template.keys.length === 0 || ++template.unlooked < SAMPLED) return;
+      template.unlooked = 0;
+    }
     this.#count(template, hint, record);
   }
 
@@ -159,8 +179,8 @@ export class AccessPatterns {
   }
 
   /** Is little known of how long it takes? Then it is worth a run by itself. */
-  isUntimed(hint: TxHint): boolean {
-    return hint.template !== 0 && (this.#templates.get(hint.template)?.timed ?? 0) < TIMED_MAX;
+  isUntimed(hint: TxHint, template: Template | undefined): boolean {
+    return hint.template !== 0 && (template === undefined || template.timed < TIMED_MAX);
   }
 
   /** Learns how long one transaction took by itself. */
@@ -176,25 +196,23 @@ export class AccessPatterns {
   }
 
   /**
-   * Learns how long transactions took together, in proportion to what was expected of each. `ratio`: the time over the
-   * expected one, on an engine as fast as the serial one.
+   * Learns how long transactions took together, in proportion to what was expected of each function. `ratio`: the time
+   * over the expected one, on an engine as fast as the serial one.
    */
-  observeTime(hints: readonly TxHint[], gasUsed: readonly number[], ratio: number): void {
+  observeTime(templates: readonly (Template | undefined)[], gasUsed: readonly number[], ratio: number): void {
     if (!(ratio > 0)) return;
     const bounded = Math.min(RATIO_MAX, Math.max(1 / RATIO_MAX, ratio));
-    const parts = new Map<number, number>();
+    const parts = new Map<Template | undefined, number>();
     let all = 0;
-    for (const [i, hint] of hints.entries()) {
-      const micros = (gasUsed[i] as number) * this.#microsPerGas(hint);
-      parts.set(hint.template, (parts.get(hint.template) ?? 0) + micros);
+    for (let i = 0; i < templates.length; i++) {
+      const template = templates[i];
+      const micros = (gasUsed[i] as number) * (template?.microsPerGas ?? MICROS_PER_GAS);
+      parts.set(template, (parts.get(template) ?? 0) + micros);
       all += micros;
     }
     if (all === 0) return;
-    for (const [key, part] of parts) {
-      const factor = 1 + TIME_WEIGHT * (part / all) * (bounded - 1);
-      const template = this.#templates.get(key);
-      if (template !== undefined) template.microsPerGas *= factor;
-    }
+    for (const [template, part] of parts)
+      if (template !== undefined) template.microsPerGas *= 1 + TIME_WEIGHT * (part / all) * (bounded - 1);
   }
 
   /** Learns that two transactions met on a slot, or on the balance of an account. Keys are hex. */
@@ -225,7 +243,18 @@ export class AccessPatterns {
     let template = this.#templates.get(print);
     if (template === undefined) {
       if (this.#templates.size >= TEMPLATES_MAX) this.#templates.clear();
-      template = { gas: UNKNOWN_GAS, microsPerGas: MICROS_PER_GAS, timed: 0, seen: 0, stored: 0, keys: [] };
+      template = {
+        gas: UNKNOWN_GAS,
+        gasByLimit: 1,
+        gasError: 0,
+        gasByLimitError: 0,
+        microsPerGas: MICROS_PER_GAS,
+        timed: 0,
+        seen: 0,
+        stored: 0,
+        keys: [],
+        unlooked: 0,
+      };
       this.#templates.set(print, template);
     }
     return template;

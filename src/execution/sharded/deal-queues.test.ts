@@ -1,25 +1,25 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { DealQueues } from "./deal-queues.ts";
-import type { TxHint } from "./hints.ts";
 import { type Plan, Planner } from "./planner.ts";
 
-/** A plan as given: who runs what, for how long, after whom. */
+/** A plan as given: who runs what, for how long, after whom; `first` is dealt before the others. */
 function planOf(
   owners: readonly number[],
   micros: number,
   before: Readonly<Record<number, readonly number[]>> = {},
+  first: readonly number[] = [],
 ): Plan {
-  const isUrgent = new Uint8Array(owners.length);
-  for (const [index, earlier] of Object.entries(before))
-    for (const one of earlier) if (owners[one] !== owners[Number(index)]) isUrgent[one] = 1;
-  const plan = new Planner().plan([] as TxHint[], 2, 0);
+  const rest = owners.flatMap((_, index) => (first.includes(index) ? [] : [index]));
+  const firstBefore = [0];
+  for (const index of owners.keys()) firstBefore.push((firstBefore[index] as number) + (before[index]?.length ?? 0));
   return {
-    ...plan,
+    ...new Planner().plan([], 2, 0),
     owners: Int16Array.from(owners),
+    order: Int32Array.from([...first, ...rest]),
     micros: new Float64Array(owners.length).fill(micros),
-    before: (index) => Int32Array.from(before[index] ?? []),
-    isUrgent,
+    before: Int32Array.from(owners.flatMap((_, index) => before[index] ?? [])),
+    firstBefore: Int32Array.from(firstBefore),
   };
 }
 
@@ -33,18 +33,21 @@ class Done {
 
 const never = (): boolean => false;
 
-test("a transaction waits until what it follows elsewhere is there; what others wait for goes first", () => {
+test("a transaction waits until what it follows elsewhere is there; what is planned first goes first", () => {
   const done = new Done();
   // 3 is followed by 1 of the other seat, 5 follows 4 of its own.
   const queues = new DealQueues(planOf([0, 1, 0, 0, 1, 1], 10, { 1: [3], 5: [4] }), 2, done);
   assert.deepEqual(queues.take(1, never), [4, 5], "1 is held, 5 goes with what it follows");
-  assert.deepEqual(queues.take(0, never), [3, 0, 2]);
+  assert.deepEqual(queues.take(0, never), [0, 2, 3]);
   assert.deepEqual(queues.take(1, never), []);
-  queues.returned(0, [3, 0, 2]);
+  queues.returned(0, [0, 2, 3]);
   done.installed.add(3);
   assert.deepEqual(queues.take(1, never), [1]);
   assert.equal(queues.seatOf(3), undefined);
   assert.equal(queues.seatOf(1), 1);
+  const long = new DealQueues(planOf([0, 0, 0, 0], 2_000, {}, [3]), 1, new Done());
+  assert.deepEqual(long.take(0, never), [3]);
+  assert.deepEqual(long.take(0, never), [0]);
 });
 
 test("batches shrink towards the end, and who has nothing takes half of the rest", () => {
@@ -77,7 +80,7 @@ test("what a lost executor had goes to the others, and without others to the wat
   const queues = new DealQueues(planOf([0, 0, 1, 1], 10), 2, new Done());
   queues.take(0, never);
   queues.passOver(0, [1]);
-  assert.deepEqual(queues.take(1, never), [2, 3, 0, 1]);
+  assert.deepEqual(queues.take(1, never), [0, 1, 2, 3]);
   queues.passOver(1, []);
   assert.deepEqual(
     [0, 1, 2, 3].map((index) => queues.seatOf(index)),

@@ -42,10 +42,7 @@ export class DealQueues {
     this.#micros = Array.from({ length: seats }, () => 0);
     this.#seats = new Int16Array(plan.owners.length);
     this.#isDealt = new Uint8Array(plan.owners.length);
-    // Those that somebody elsewhere waits for go first.
-    for (const urgent of [1, 0])
-      for (const [index, owner] of plan.owners.entries())
-        if (owner >= 0 && plan.isUrgent[index] === urgent) this.#enqueue(owner, index, "last");
+    for (const index of plan.order) this.#enqueue(plan.owners[index] as number, index, "last");
   }
 
   /** The seat that has the transaction or will be dealt it. */
@@ -109,13 +106,16 @@ export class DealQueues {
     }
     queue.splice(0, looked, ...held);
     this.#micros[seat] = queue.length === 0 ? 0 : left;
-    return taken;
+    // In their order an executor runs them in fewer calls.
+    return taken.length > 1 ? taken.sort((a, b) => a - b) : taken;
   }
 
   /** Is there what the transaction follows, or is it on its way to the same executor? */
   #isReady(index: number, seat: number): boolean {
     const { watermark } = this.#progress;
-    for (const before of this.#plan.before(index)) {
+    const { before: edges, firstBefore } = this.#plan;
+    for (let edge = firstBefore[index] as number; edge < (firstBefore[index + 1] as number); edge++) {
+      const before = edges[edge] as number;
       if (before < watermark || this.#progress.isInstalled(before)) continue;
       if (this.#seats[before] !== seat + 1 || this.#isDealt[before] === 0) return false;
     }

@@ -261,16 +261,9 @@ export class EpochRun {
 
   /** Tells the planner how long a batch took. */
   #observeTime(seat: number, { indexes, records, micros }: Extract<FromExecutor, { kind: "done" }>): void {
-    const { hints, planner } = this.#p;
-    const run: TxHint[] = [];
     const gasUsed: number[] = [];
-    for (const [i, index] of indexes.entries()) {
-      const hint = hints[index];
-      if (hint === undefined) continue;
-      run.push(hint);
-      gasUsed.push((records[i] as TxRecord).gasUsed);
-    }
-    planner.observeTime(seat, run, gasUsed, micros);
+    for (const record of records) gasUsed.push(record.gasUsed);
+    this.#p.planner.observeTime(seat, this.#plan, indexes, gasUsed, micros);
   }
 
   /** Sends what an executor asked for, once all of it is there. */
@@ -447,9 +440,9 @@ export class EpochRun {
     const entries: StateEntry[] = [];
     const versions = this.#versionsFor(seat.index, indexes);
     for (const index of this.#p.areReading && !seat.isGuest ? [] : indexes) {
-      const { sender } = txs[index] as TxInput;
-      for (const address of [sender, hints[index]?.to]) {
-        if (address === undefined) continue;
+      const { sender, raw } = txs[index] as TxInput;
+      const toAt = hints[index]?.toAt ?? -1;
+      for (const address of toAt < 0 ? [sender] : [sender, raw.subarray(toAt, toAt + 20)]) {
         if (seat.tellAccount(toHexKey(address)))
           this.#addEntry(seat, entries, { kind: "account", address, account: epoch.likelyAccount(address, first) });
       }
@@ -480,8 +473,10 @@ export class EpochRun {
     versions.push(...corrections.values());
     corrections.clear();
     const told = this.#told[seat] as Map<number, TxRecord>;
+    const { before, firstBefore } = this.#plan;
     for (const index of indexes)
-      for (const writer of this.#plan.before(index)) {
+      for (let edge = firstBefore[index] as number; edge < (firstBefore[index + 1] as number); edge++) {
+        const writer = before[edge] as number;
         if (this.#ranBy[writer] === seat + 1) continue;
         const record = epoch.record(writer);
         if (record === undefined || told.get(writer) === record) continue;

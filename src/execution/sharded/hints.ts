@@ -13,9 +13,7 @@ export type TxHint = {
   readonly template: number;
   /** Fingerprint of the target; 0 for creations. */
   readonly target: number;
-  /** Fingerprints of the sender and of the first words that look like addresses, each within the target. */
-  readonly keys: readonly number[];
-  /** Fingerprints of those words by themselves, as {@link fingerprint} gives them for the addresses they name. */
+  /** Fingerprints of the first words of the call that look like addresses, the same as of the addresses they name. */
   readonly words: readonly number[];
   /** Undefined when it cannot be read, has none (a deposit), or is beyond 2^53. */
   readonly nonce: number | undefined;
@@ -23,13 +21,13 @@ export type TxHint = {
   readonly hasValue: boolean;
   /** Fingerprint of the sender. */
   readonly sender: number;
-  /** View of the target, for prefetching. */
-  readonly to: Uint8Array | undefined;
+  /** Where the 20 bytes of the target begin in the transaction; -1: it has none, or cannot be read. */
+  readonly toAt: number;
 };
 
 /** Words of a call that are looked at. */
-const WORDS_MAX = 6;
-const NO_KEYS: readonly number[] = [];
+export const WORDS_MAX = 6;
+const NO_WORDS: readonly number[] = [];
 
 /** Positions of gas limit, target, value, data and nonce in the list of fields, by type. */
 type Layout = readonly [gas: number, to: number, value: number, data: number, nonce: number];
@@ -42,78 +40,70 @@ const LAYOUTS: Readonly<Record<number, Layout>> = {
   [DEPOSIT_TYPE]: [5, 2, 4, 7, -1],
 };
 
-/** 32-bit mix of two fingerprints. */
+/** 32-bit mix of two fingerprints; never 0. */
 export function mixFingerprints(a: number, b: number): number {
   let h = Math.imul(a ^ (b >>> 15) ^ (b << 17), 0x85ebca6b);
   h = Math.imul(h ^ (h >>> 13) ^ b, 0xc2b2ae35);
-  return (h ^ (h >>> 16)) >>> 0 || 1;
+  return h ^ (h >>> 16) || 1;
 }
 
-/** Fingerprint of up to the last 20 bytes: the same for an address and the word that names it. */
+/**
+ * Fingerprint of up to the last 20 bytes: the same for an address and the word that names it. Signed, as engines keep
+ * small integers, and never 0.
+ */
 export function fingerprint(bytes: Uint8Array, from = 0, to: number = bytes.length): number {
   let h = 0x811c9dc5;
   for (let i = Math.max(from, to - 20); i < to; i++) h = Math.imul(h ^ (bytes[i] as number), 0x01000193);
-  return (h ^ (h >>> 15)) >>> 0 || 1;
+  return h ^ (h >>> 15) || 1;
 }
 
 export function hintOf(tx: TxInput): TxHint {
   const { raw } = tx;
   const sender = fingerprint(tx.sender);
-  const unread: TxHint = {
-    gasLimit: undefined,
-    template: 0,
-    target: 0,
-    keys: NO_KEYS,
-    words: NO_KEYS,
-    nonce: undefined,
-    hasValue: false,
-    sender,
-    to: undefined,
-  };
   const first = raw[0] ?? 0;
   const layout = first >= 0xc0 ? LEGACY : LAYOUTS[first];
-  if (layout === undefined) return unread;
-  const list = header(raw, first >= 0xc0 ? 0 : 1);
-  if (list === undefined || !list.isList) return unread;
-  let at = list.from;
-  let gas: Item | undefined;
-  let target: Item | undefined;
-  let data: Item | undefined;
+  if (layout === undefined || !readHeader(raw, first >= 0xc0 ? 0 : 1) || !header.isList) return unread(sender);
+  const listTo = header.to;
+  const [gasField, toField, valueField, dataField, nonceField] = layout;
+  let at = header.from;
+  let gasLimit: number | undefined;
   let nonce: number | undefined;
   let hasValue = false;
-  for (let field = 0; field <= layout[3]; field++) {
-    const item = header(raw, at);
-    if (item === undefined || item.to > list.to) return unread;
-    if (field === layout[0]) gas = item;
-    else if (field === layout[1]) target = item;
-    else if (field === layout[2]) hasValue = item.to > item.from;
-    else if (field === layout[3]) data = item;
-    else if (field === layout[4]) nonce = integer(raw, item);
-    at = item.to;
+  let toAt = -1;
+  let dataAt = 0;
+  for (let field = 0; field <= dataField; field++) {
+    if (!readHeader(raw, at) || header.to > listTo) return unread(sender);
+    if (field === gasField) gasLimit = integer(raw);
+    else if (field === toField) toAt = header.to - header.from === 20 ? header.from : -1;
+    else if (field === valueField) hasValue = header.to > header.from;
+    else if (field === dataField) dataAt = header.from;
+    else if (field === nonceField) nonce = integer(raw);
+    at = header.to;
   }
-  if (gas === undefined || target === undefined || data === undefined) return unread;
-  const gasLimit = integer(raw, gas);
-  if (gasLimit === undefined) return unread;
-  const plain = { ...unread, gasLimit, nonce, hasValue };
-  if (target.to - target.from !== 20) return plain;
-  const to = raw.subarray(target.from, target.to);
-  const contract = fingerprint(to);
-  const size = data.to - data.from;
-  if (size === 0) return { ...plain, target: contract, to };
-  const template = mixFingerprints(contract, fingerprint(raw, data.from, data.from + Math.min(4, size)));
-  const keys = [mixFingerprints(contract, sender)];
-  const words: number[] = [];
-  for (let word = data.from + 4, n = 0; n < WORDS_MAX && word + 32 <= data.to; n++, word += 32)
+  if (gasLimit === undefined) return unread(sender);
+  const size = at - dataAt;
+  if (toAt < 0) return { gasLimit, template: 0, target: 0, words: NO_WORDS, nonce, hasValue, sender, toAt };
+  const target = fingerprint(raw, toAt, toAt + 20);
+  if (size === 0) return { gasLimit, template: 0, target, words: NO_WORDS, nonce, hasValue, sender, toAt };
+  const template = mixFingerprints(target, fingerprint(raw, dataAt, dataAt + Math.min(4, size)));
+  let words: number[] | undefined;
+  for (let word = dataAt + 4, n = 0; n < WORDS_MAX && word + 32 <= at; n++, word += 32)
     if (isAddressLike(raw, word)) {
-      const print = fingerprint(raw, word, word + 32);
-      words.push(print);
-      keys.push(mixFingerprints(contract, print));
+      const print = fingerprint(raw, word + 12, word + 32);
+      if (words === undefined) words = [print];
+      else words.push(print);
     }
-  return { gasLimit, template, target: contract, keys, words, nonce, hasValue, sender, to };
+  return { gasLimit, template, target, words: words ?? NO_WORDS, nonce, hasValue, sender, toAt };
 }
 
-/** Undefined for a list and beyond six bytes. */
-function integer(raw: Uint8Array, { isList, from, to }: Item): number | undefined {
+function unread(sender: number): TxHint {
+  const nonce = undefined;
+  return { gasLimit: undefined, template: 0, target: 0, words: NO_WORDS, nonce, hasValue: false, sender, toAt: -1 };
+}
+
+/** The item last read; undefined for a list and beyond six bytes. */
+function integer(raw: Uint8Array): number | undefined {
+  const { isList, from, to } = header;
   if (isList || to - from > 6) return undefined;
   let value = 0;
   for (let i = from; i < to; i++) value = value * 256 + (raw[i] as number);
@@ -127,22 +117,28 @@ function isAddressLike(bytes: Uint8Array, word: number): boolean {
   return false;
 }
 
-type Item = { readonly isList: boolean; readonly from: number; readonly to: number };
+/** Bounds of the payload of the RLP item that was read last: one for all, several are read per transaction. */
+const header = { isList: false, from: 0, to: 0 };
 
-/** Bounds of the payload of the RLP item at `at`. */
-function header(bytes: Uint8Array, at: number): Item | undefined {
+/** Reads the item at `at`; false when there is none. */
+function readHeader(bytes: Uint8Array, at: number): boolean {
   const prefix = bytes[at];
-  if (prefix === undefined) return undefined;
-  if (prefix < 0x80) return { isList: false, from: at, to: at + 1 };
-  const isList = prefix >= 0xc0;
-  let length = prefix - (isList ? 0xc0 : 0x80);
+  if (prefix === undefined) return false;
+  header.isList = prefix >= 0xc0;
+  if (prefix < 0x80) {
+    header.from = at;
+    header.to = at + 1;
+    return true;
+  }
+  let length = prefix - (header.isList ? 0xc0 : 0x80);
   let from = at + 1;
   if (length > 55) {
     const end = from + length - 55;
-    if (length > 61) return undefined;
+    if (length > 61) return false;
     length = 0;
     for (; from < end; from++) length = length * 256 + (bytes[from] ?? 0);
   }
-  const to = from + length;
-  return to > bytes.length ? undefined : { isList, from, to };
+  header.from = from;
+  header.to = from + length;
+  return header.to <= bytes.length;
 }

@@ -5,7 +5,6 @@
  * @see docs/decisions/0014-sharded-execution.md
  */
 import { performance } from "node:perf_hooks";
-import { toHexKey } from "../../base/bytes.ts";
 import type { Log } from "../../base/log.ts";
 import type { OpenLink } from "../../link/link.ts";
 import { emptyWrites, mergeWrites, type StateWrites } from "../../protocol/state-writes.ts";
@@ -174,12 +173,9 @@ export class ShardedEngine implements Engine {
       return this.#runInPlace(env, txs, state, gasAvailable, undefined);
     this.#clock.enter("plan");
     const hints = txs.map(hintOf);
-    const plan = this.#planner.plan(hints, this.#seats.length, gasAvailable, {
-      microsMin: always ? 0 : this.#decision.dealMicrosMin,
-      isOut: nonceWatch(hints, txs, state),
-    });
-    const untimed = hints.reduce((sum, hint) => sum + (this.#planner.patterns.isUntimed(hint) ? 1 : 0), 0);
-    const expected = expectationOf(plan, untimed);
+    const microsMin = always ? 0 : this.#decision.dealMicrosMin;
+    const plan = this.#planner.plan(hints, this.#seats.length, gasAvailable, microsMin);
+    const expected = expectationOf(plan);
     if (always || this.#decision.isWorthIt(expected))
       return this.#dealOut(env, txs, hints, plan, expected, state, gasAvailable);
     this.#clock.enter("idle");
@@ -257,7 +253,7 @@ export class ShardedEngine implements Engine {
     for (let index = 0; index < txs.length && timed.size < TIMED_TXS_MAX; index++) {
       const hint = hints[index] as TxHint;
       const times = timed.get(hint.template) ?? 0;
-      if (times >= TIMED_EACH_MAX || !patterns.isUntimed(hint)) continue;
+      if (times >= TIMED_EACH_MAX || !patterns.isUntimed(hint, patterns.find(hint))) continue;
       timed.set(hint.template, times + 1);
       run(index);
       const micros = run(index + 1);
@@ -368,7 +364,7 @@ export class ShardedEngine implements Engine {
   }
 }
 
-function expectationOf({ micros, makespanMicros, dealt, inPlaceMicros }: Plan, untimed: number): Expectation {
+function expectationOf({ micros, makespanMicros, dealt, inPlaceMicros, untimed }: Plan): Expectation {
   let serialMicros = 0;
   for (const time of micros) serialMicros += time;
   return {
@@ -378,22 +374,5 @@ function expectationOf({ micros, makespanMicros, dealt, inPlaceMicros }: Plan, u
     inPlace: micros.length - dealt,
     dealt,
     untimed,
-  };
-}
-
-/**
- * Follows each sender's nonce through a batch: says of each transaction, asked in order, whether it will be refused for
- * its nonce. Running it on the nonce it wants would spoil what others find.
- */
-function nonceWatch(hints: readonly TxHint[], txs: readonly TxInput[], state: StateReader): (index: number) => boolean {
-  const next = new Map<string, number>();
-  return (index) => {
-    const { nonce } = hints[index] as TxHint;
-    if (nonce === undefined) return false;
-    const { sender } = txs[index] as TxInput;
-    const key = toHexKey(sender);
-    const expected = next.get(key) ?? Number(state.account(sender)?.nonce ?? 0n);
-    next.set(key, nonce === expected ? nonce + 1 : expected);
-    return nonce !== expected;
   };
 }
