@@ -54,7 +54,8 @@ else {
   console.log(renderTable(["fault", "times", "gap p50 ms", "p95", "max"], rows));
   const { accepted, lost, doubled, forked, ended, seed } = report;
   console.log(
-    `accepted ${accepted}, lost ${lost}, doubled ${doubled}, forked blocks ${forked}, nodes that ended by themselves ${ended}, seed ${seed}`,
+    `accepted ${accepted}, lost ${lost}, doubled ${doubled}, forked blocks ${forked}, nodes that ended by themselves ${ended.length}, seed ${seed}`,
   );
+  for (const end of ended) console.log(end);
 }
 process.exit(report.lost + report.doubled + report.forked > 0 ? 1 : 0);

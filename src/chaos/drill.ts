@@ -144,7 +144,7 @@ export async function runDrill(scenario: Scenario, options: DrillOptions): Promi
   }
   await load?.stop();
   await watch?.stop();
-  const restarts = network?.nodes.reduce((sum, n) => sum + n.restarts, 0) ?? 0;
+  const restarts = network?.nodes.reduce((sum, n) => sum + n.ends.length, 0) ?? 0;
   await network?.close().catch((error: unknown) => event(`closing: ${String(error)}`));
   failure ??= reasonOf(bounds, invariants, scenario);
   if (failure === undefined) rmSync(folder, { recursive: true, force: true });

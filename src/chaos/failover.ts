@@ -50,8 +50,8 @@ export type FailoverReport = {
   readonly doubled: number;
   /** Blocks that nodes have differently. */
   readonly forked: number;
-  /** Nodes that ended though nobody killed them. */
-  readonly ended: number;
+  /** Nodes that ended though nobody killed them: which, how, and what they said last. */
+  readonly ended: readonly string[];
   readonly gaps: readonly { readonly fault: Fault; readonly gapMs: number }[];
 };
 
@@ -79,7 +79,7 @@ export async function runFailover(options: FailoverOptions): Promise<FailoverRep
   let failed = true;
   try {
     const report = await series.run();
-    failed = report.lost + report.doubled + report.forked > 0;
+    failed = report.lost + report.doubled + report.forked + report.ended.length > 0;
     return report;
   } finally {
     await series.stop();
@@ -135,7 +135,7 @@ class Series {
     await this.stop();
     await this.#nextBlocks();
     const check = await this.#check();
-    const ended = this.#network.nodes.reduce((sum, n) => sum + n.restarts, 0);
+    const ended = this.#network.nodes.flatMap((n) => n.ends.map((end) => `${n.name}: ${end}`));
     return { seed, rows: rowsOf(this.#gaps), ...check, ended, gaps: this.#gaps };
   }
 

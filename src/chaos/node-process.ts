@@ -52,7 +52,7 @@ export class NodeProcess {
   #failure: string | undefined;
   /** False while it is meant to be dead. */
   #wanted = false;
-  #restarts = 0;
+  readonly #ends: string[] = [];
 
   constructor(config: NodeConfig, clock: Clock, onEvent: (what: string) => void) {
     this.name = config.name;
@@ -74,9 +74,9 @@ export class NodeProcess {
     return child !== undefined && child.exitCode === null && child.signalCode === null;
   }
 
-  /** Times it ended by itself. */
-  get restarts(): number {
-    return this.#restarts;
+  /** How it ended each time that nobody killed it, with what it said last. */
+  get ends(): readonly string[] {
+    return this.#ends;
   }
 
   get pid(): number | undefined {
@@ -110,10 +110,9 @@ export class NodeProcess {
     child.once("exit", (code, signal) => {
       this.#open = false;
       if (!this.#wanted || this.#child !== child) return;
-      this.#restarts++;
-      this.#onEvent(
-        `${this.name} ended by itself (${signal ?? `code ${code}`}): ${this.#failure ?? this.#lastWords()}`,
-      );
+      const end = `${signal ?? `code ${code}`}, ${this.#failure ?? this.#lastWords()}`;
+      this.#ends.push(end);
+      this.#onEvent(`${this.name} ended by itself: ${end}`);
       void this.#clock.sleep(RESTART_MS).then(() => {
         if (this.#wanted && this.#child === child) this.start();
       });

@@ -23,6 +23,6 @@ test("leaders come and go and nothing accepted is lost, doubled or forked", { sk
   });
   t.diagnostic(`seed ${report.seed}, accepted ${report.accepted}`);
   const { lost, doubled, forked, ended } = report;
-  assert.deepEqual({ lost, doubled, forked, ended }, { lost: 0, doubled: 0, forked: 0, ended: 0 });
+  assert.deepEqual({ lost, doubled, forked, ended }, { lost: 0, doubled: 0, forked: 0, ended: [] });
   assert.ok(report.accepted > 0);
 });
