@@ -12,10 +12,21 @@ import { join, relative, resolve } from "node:path";
 const root = resolve(import.meta.dirname, "..");
 const KINDS = ["unit", "contracts", "l1", "e2e", "fault"] as const;
 type Kind = (typeof KINDS)[number];
+/** What runs together: stories and faults mostly wait, for blocks, for L1, for processes. */
+const PARTS: readonly (readonly Kind[])[] = [["unit"], ["contracts"], ["l1"], ["e2e", "fault"]];
+/** A line of scripts/test-report.js; why a test failed is shown by the reporter for the eye. */
+type TestLine =
+  | { kind: "test"; file: string; name: string; outcome: "passed" | "failed" | "skipped"; reason: string }
+  | { kind: "file"; file: string; seconds: number }
+  | { kind: "output"; file: string; text: string };
+/** `seconds`: of all its files, side by side or not. */
 type Tally = { passed: number; failed: number; skipped: number; seconds: number };
 
 /** A test that hangs fails, with its name, instead of holding up everything. */
 const TEST_TIMEOUT_MS = 600_000;
+/** Files at a time. */
+const CONCURRENCY = 2;
+const SLOWEST_SHOWN = 30;
 const words = process.argv.slice(2);
 const kinds = KINDS.filter((kind) => words.includes(kind));
 const filters = words.filter((word) => !KINDS.some((kind) => kind === word));
@@ -61,62 +72,71 @@ async function build(): Promise<void> {
   if (wanted.some((kind) => kind !== "contracts")) await run(process.execPath, [join("scripts", "nats-server.js")]);
 }
 
-async function nodeTests(kind: Kind): Promise<Omit<Tally, "seconds">> {
+/** Runs the tests of some kinds together, two files at a time; what each kind had is told apart by its files. */
+async function nodeTests(together: readonly Kind[]): Promise<ReadonlyMap<Kind, Tally>> {
+  const tallies = new Map(together.map((kind) => [kind, { passed: 0, failed: 0, skipped: 0, seconds: 0 }]));
   const files = [join(root, "src"), join(root, "test"), join(root, "scripts"), join(root, "vm")]
     .flatMap(filesBelow)
-    .filter((path) => kindOf(path) === kind)
+    .filter((path) => together.some((kind) => kindOf(path) === kind))
     .map((path) => relative(root, path))
     .filter((path) => filters.every((word) => path.includes(word)));
-  if (files.length === 0) return { passed: 0, failed: 0, skipped: 0 };
+  if (files.length === 0) return tallies;
   const folder = mkdtempSync(join(tmpdir(), "sheaf-test-"));
-  const tap = join(folder, "report.tap");
-  const concurrency = kind === "unit" || kind === "l1" ? 2 : 1;
+  const report = join(folder, "report.jsonl");
   const { code } = await run(process.execPath, [
-    ...["--import", "tsx", "--test", `--test-concurrency=${concurrency}`, `--test-timeout=${TEST_TIMEOUT_MS}`],
+    ...["--import", "tsx", "--test", `--test-concurrency=${CONCURRENCY}`, `--test-timeout=${TEST_TIMEOUT_MS}`],
     ...["--test-reporter=dot", "--test-reporter-destination=stdout"],
-    ...["--test-reporter=tap", `--test-reporter-destination=${tap}`],
+    ...["--test-reporter=./scripts/test-report.js", `--test-reporter-destination=${report}`],
     ...files,
   ]);
-  const report = existsSync(tap) ? readFileSync(tap, "utf8") : "";
-  rmSync(folder, { recursive: true });
-  const count = (name: string): number => Number(new RegExp(`^# ${name} (\\d+)$`, "m").exec(report)?.[1] ?? 0);
-  for (const line of report.split("\n")) {
-    if (/^\s*not ok /.test(line)) console.log(line.trim());
-    if (/ # SKIP /.test(line)) console.log(`skipped: ${line.replace(/^\s*ok \d+ - /, "").replace(" # SKIP", ":")}`);
+  const took: { file: string; seconds: number }[] = [];
+  let failed = 0;
+  for (const text of existsSync(report) ? readFileSync(report, "utf8").split("\n") : []) {
+    if (text === "") continue;
+    const line = JSON.parse(text) as TestLine;
+    const tally = tallies.get(kindOf(line.file) as Kind) as Tally;
+    if (line.kind === "file") {
+      took.push(line);
+      tally.seconds += line.seconds;
+    } else if (line.kind === "output") console.log(`\n── what ${line.file} said ──\n${line.text}`);
+    else {
+      tally[line.outcome]++;
+      if (line.outcome === "skipped") console.log(`skipped: ${line.file}: ${line.name}: ${line.reason}`);
+      if (line.outcome === "failed") failed++;
+    }
   }
-  const failed = count("fail") + count("cancelled");
-  if (code !== 0 && failed === 0) console.log(report.split("\n").slice(-60).join("\n"));
-  if (failed > 0) console.log(failureDetails(report));
-  return { passed: count("pass"), failed: failed + (code !== 0 && failed === 0 ? 1 : 0), skipped: count("skipped") };
+  rmSync(folder, { recursive: true });
+  if (code !== 0 && failed === 0) {
+    console.log(`\nnode --test ended with code ${code}`);
+    (tallies.get(together[0] as Kind) as Tally).failed++;
+  }
+  console.log("\nslowest files, in seconds");
+  for (const { file, seconds } of took.sort((a, b) => b.seconds - a.seconds).slice(0, SLOWEST_SHOWN))
+    console.log(`${seconds.toFixed(1).padStart(7)}  ${file}`);
+  return tallies;
 }
 
-/** The error blocks of a TAP report, for the eye. */
-function failureDetails(report: string): string {
-  const lines = report.split("\n");
-  const out: string[] = [];
-  for (const [i, line] of lines.entries())
-    if (/^\s*not ok /.test(line) && !/subtestsFailed/.test(lines.slice(i, i + 8).join("\n")))
-      out.push(...lines.slice(i, i + 40), "");
-  return out.slice(0, 400).join("\n");
-}
-
-async function contractTests(): Promise<Omit<Tally, "seconds">> {
-  if (filters.length > 0 && !filters.includes("contracts")) return { passed: 0, failed: 0, skipped: 0 };
+async function contractTests(): Promise<Tally> {
+  const startMs = performance.now();
+  if (filters.length > 0 && !filters.includes("contracts")) return { passed: 0, failed: 0, skipped: 0, seconds: 0 };
   const { code, output } = await run("npm", ["run", "--silent", "contracts:test"], true);
   // forge: "Ran 12 test suites in …: 120 tests passed, 0 failed, 0 skipped (120 total tests)"
   const match = /(\d+) tests? passed, (\d+) failed, (\d+) skipped \(\d+ total/.exec(output);
-  if (match === null) return { passed: 0, failed: 1, skipped: 0 };
-  const failed = Number(match[2]);
-  return { passed: Number(match[1]), failed: code !== 0 && failed === 0 ? 1 : failed, skipped: Number(match[3]) };
+  const seconds = (performance.now() - startMs) / 1_000;
+  if (match === null) return { passed: 0, failed: 1, skipped: 0, seconds };
+  const failed = code !== 0 ? Math.max(1, Number(match[2])) : Number(match[2]);
+  return { passed: Number(match[1]), failed, skipped: Number(match[3]), seconds };
 }
 
 await build();
-const tallies: [Kind, Tally][] = [];
-for (const kind of wanted) {
-  console.log(`\n── ${kind} tests ──`);
-  const start = performance.now();
-  const counts = kind === "contracts" ? await contractTests() : await nodeTests(kind);
-  tallies.push([kind, { ...counts, seconds: (performance.now() - start) / 1_000 }]);
+const startMs = performance.now();
+const tallies = new Map<Kind, Tally>();
+for (const part of PARTS) {
+  const together = part.filter((kind) => wanted.includes(kind));
+  if (together.length === 0) continue;
+  console.log(`\n── ${together.join(" and ")} tests ──`);
+  if (together.includes("contracts")) tallies.set("contracts", await contractTests());
+  else for (const [kind, tally] of await nodeTests(together)) tallies.set(kind, tally);
 }
 console.log("\nkind        passed  failed  skipped  seconds");
 const total = { passed: 0, failed: 0, skipped: 0 };
@@ -127,5 +147,6 @@ for (const [kind, t] of tallies) {
   const cells = [t.passed, t.failed, t.skipped].map((n, i) => String(n).padStart([7, 8, 9][i] ?? 8));
   console.log(`${kind.padEnd(10)} ${cells.join("")}  ${t.seconds.toFixed(1).padStart(7)}`);
 }
+console.log(`${((performance.now() - startMs) / 60_000).toFixed(1)} minutes`);
 console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
 if (total.failed > 0 || total.passed === 0) process.exitCode = 1;
