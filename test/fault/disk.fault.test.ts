@@ -52,10 +52,6 @@ test("a full disk ends the network with a reason, and with room again nothing is
   const [cluster] = endpoints.clusters;
   assert.equal(cluster?.name, "cluster-901");
   const rpc = new JsonRpcClient({ url: cluster.rpcUrl, timeoutMs: 5_000 });
-  const filler = join(disk, "filler");
-  const { bavail, bsize } = statfsSync(disk);
-  writeFileSync(filler, new Uint8Array(bavail * bsize - ROOM_BYTES).fill(1));
-
   // Transactions with data fill the rest.
   const key = fromHex((endpoints.accounts[0] as Endpoints["accounts"][number]).privateKey);
   const data = Uint8Array.from({ length: 20_000 }, (_, i) => (i * 2_654_435_761) >>> 24);
@@ -78,13 +74,25 @@ test("a full disk ends the network with a reason, and with room again nothing is
   };
   const accepted: string[] = [];
   let nonce = 0;
+  const send = async (): Promise<void> => {
+    const tx = raw(nonce);
+    assert.equal(await rpc.call("eth_sendRawTransaction", [tx.raw]), tx.hash);
+    accepted.push(tx.hash);
+    nonce++;
+  };
+  await send();
+  // The network goes on writing meanwhile: where that takes the room, there is none left to fill.
+  const filler = join(disk, "filler");
+  const { bavail, bsize } = statfsSync(disk);
+  try {
+    writeFileSync(filler, new Uint8Array(bavail * bsize - ROOM_BYTES).fill(1));
+  } catch (error) {
+    assert.equal((error as NodeJS.ErrnoException).code, "ENOSPC");
+  }
   await until("the network ends by itself", async () => {
     if (network.exitCode !== null) return true;
     try {
-      const tx = raw(nonce);
-      assert.equal(await rpc.call("eth_sendRawTransaction", [tx.raw]), tx.hash);
-      accepted.push(tx.hash);
-      nonce++;
+      await send();
     } catch {
       // refused, or it ends
       await systemClock.sleep(50);
@@ -93,11 +101,10 @@ test("a full disk ends the network with a reason, and with room again nothing is
   });
   assert.notEqual(network.exitCode, 0);
   assert.match(readFileSync(join(dataDir, "devnet.log"), "utf8"), /LOG_DISK|STORE_WRITE_FAILED/);
-  assert.ok(accepted.length > 0, "it took transactions before");
 
   rmSync(filler);
   const again = await network.start(false);
-  const after = new JsonRpcClient({ url: (again.clusters[0] as typeof cluster).rpcUrl, timeoutMs: 10_000 });
+  const after = new JsonRpcClient({ url: (again.clusters[0] as typeof cluster).rpcUrl, timeoutMs: 60_000 });
   // The one without an answer is durable or lost.
   try {
     const unanswered = raw(nonce);

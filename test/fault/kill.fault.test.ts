@@ -19,6 +19,10 @@ import { NetworkProcess, until } from "../e2e/fixture.ts";
 
 const KILLS = 6;
 const SENDERS = 4;
+/** Accepted before each kill, however slow the machine is: the load is a load. */
+const ACCEPTED_PER_ROUND = 12;
+/** Long, to end a test that is broken and not one on a busy machine. */
+const ASK_TIMEOUT_MS = 60_000;
 
 test("kill -9 at random moments loses no accepted transaction and changes no sealed block", async (t) => {
   const seed = Number(process.env["SHEAF_SEED"] ?? Math.floor(systemClock.nowMs() % 1_000_000));
@@ -60,8 +64,9 @@ test("kill -9 at random moments loses no accepted transaction and changes no sea
   for (let round = 0; round < KILLS; round++) {
     const rpc = new JsonRpcClient({
       url: (endpoints.clusters[0] as Endpoints["clusters"][number]).rpcUrl,
-      timeoutMs: 2_000,
+      timeoutMs: ASK_TIMEOUT_MS,
     });
+    const acceptedBefore = accepted.size;
     const killAtMs = systemClock.nowMs() + 500 + next() * 3_000;
     const killed = new AbortController();
     const load = async (sender: number): Promise<void> => {
@@ -98,13 +103,14 @@ test("kill -9 at random moments loses no accepted transaction and changes no sea
     };
     const work = [...keys.map((_, i) => load(i)), watch()];
     await systemClock.sleep(killAtMs - systemClock.nowMs());
+    await until("the load is a load", () => accepted.size >= acceptedBefore + ACCEPTED_PER_ROUND);
     await network.kill();
     killed.abort();
     await Promise.all(work);
     endpoints = await network.start(false);
     const after = new JsonRpcClient({
       url: (endpoints.clusters[0] as Endpoints["clusters"][number]).rpcUrl,
-      timeoutMs: 10_000,
+      timeoutMs: ASK_TIMEOUT_MS,
     });
     for (const tag of ["safe", "finalized"] as const) {
       const { number } = (await after.call("eth_getBlockByNumber", [tag, false])) as { number: string };
@@ -125,9 +131,8 @@ test("kill -9 at random moments loses no accepted transaction and changes no sea
   }
   const rpc = new JsonRpcClient({
     url: (endpoints.clusters[0] as Endpoints["clusters"][number]).rpcUrl,
-    timeoutMs: 10_000,
+    timeoutMs: ASK_TIMEOUT_MS,
   });
-  assert.ok(accepted.size > 50, `the load was a load: ${accepted.size}`);
   // The last kill may have eaten answers too: one transaction of each sender is durable or lost, and its client asks.
   for (let sender = 0; sender < SENDERS; sender++) {
     const unanswered = raw(sender, nonces[sender] as number);
