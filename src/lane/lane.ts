@@ -171,12 +171,7 @@ export class Lane implements LaneApi {
             txs: run.map((e) => ({ raw: e.tx.raw, sender: e.sender })),
           }),
         );
-        this.#arrivals.add(
-          seq,
-          firstId,
-          acceptedMs,
-          run.map((e) => e.hashKey),
-        );
+        this.#arrivals.add({ seq, firstId, acceptedMs, hashes: run.map(({ tx }) => tx.hash) });
         for (const entry of run) if (this.#pool.get(entry.hashKey) === entry) this.#track(entry, seq);
       }),
     );
@@ -315,7 +310,7 @@ export class Lane implements LaneApi {
   #known(tx: Settlement["tx"]): LaneTx {
     if (tx.arrival !== undefined) return { ...tx, arrival: tx.arrival };
     const { hash } = decodeSignedTransaction(tx.raw);
-    const arrival = this.#arrivals.of(toHexKey(hash));
+    const arrival = this.#arrivals.of(hash);
     return { ...tx, arrival: arrival ?? { acceptedMs: this.#clockMs, lane: this.index, sequence: this.#pool.nextId } };
   }
 
