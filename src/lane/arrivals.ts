@@ -38,11 +38,10 @@ export class Arrivals {
     for (const [i, hash] of hashes.entries()) this.#index.add(hash, seq, firstId + i, acceptedMs);
   }
 
-  /** Fills the index from the end of the log. Returns the newest time the log gave. */
-  async recover(): Promise<number> {
+  /** Fills the index from the end of the log. */
+  async recover(): Promise<void> {
     const found: Accepted[] = [];
     let count = 0;
-    let newestMs = 0;
     const { oldestSeq, tip } = this.#journal;
     for (let end = tip.seq + 1; end > oldestSeq && count < this.#max; ) {
       const start = Math.max(oldestSeq, end - READ_RECORDS);
@@ -53,13 +52,11 @@ export class Arrivals {
         const { firstId, acceptedMs } = body;
         const hashes = body.txs.map(({ raw }) => keccak256(raw));
         count += hashes.length;
-        newestMs = Math.max(newestMs, acceptedMs);
         found.push({ seq: record.seq, firstId, acceptedMs, hashes });
       }
       end = start;
     }
     for (const accepted of found.toReversed()) this.add(accepted);
-    return newestMs;
   }
 
   of(hash: Uint8Array): Arrival | undefined {

@@ -28,6 +28,7 @@ export class LaneTail {
   #needs: ReleaseNeed[] = [];
   #orderedSeq: number;
   #newestId = 0;
+  #newestMs = 0;
   #read: ReadPosition;
 
   private constructor(index: number, journal: AppendLog, orderedSeq: number) {
@@ -52,6 +53,11 @@ export class LaneTail {
   /** Largest id that the log names: it is taken, even when its transaction is gone. */
   get newestId(): number {
     return this.#newestId;
+  }
+
+  /** Newest time that the log gives. */
+  get newestMs(): number {
+    return this.#newestMs;
   }
 
   /** Of the releases that the log holds. */
@@ -86,6 +92,7 @@ export class LaneTail {
           this.#accepted.set(firstId + i, { tx: { raw, sender, arrival }, seq });
         }
         this.#newestId = Math.max(this.#newestId, firstId + body.txs.length - 1);
+        this.#newestMs = Math.max(this.#newestMs, acceptedMs);
         break;
       }
       case "returned":

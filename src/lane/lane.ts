@@ -65,8 +65,7 @@ export class Lane implements LaneApi {
   readonly #arrivals: Arrivals;
   /** Newest time given. */
   #clockMs = 0;
-  /** Log position of each live entry's record, by id; and live entries per record. */
-  readonly #recordOf = new Map<number, number>();
+  /** By log position: how many entries are in the record and still here. */
   readonly #livePerRecord = new Map<number, number>();
   /** Settled in blocks that are not sealed yet: their records are still needed for replay. */
   #settled: Entry[] = [];
@@ -103,7 +102,8 @@ export class Lane implements LaneApi {
     this.#needs = [...tail.needs];
     // Ids of transactions that are gone stay taken: a release that names one must not swallow a new transaction.
     this.#pool.skipIds(tail.newestId);
-    this.#clockMs = await this.#arrivals.recover();
+    this.#clockMs = tail.newestMs;
+    await this.#arrivals.recover();
     const accepted = [...tail.accepted].sort(([a], [b]) => a - b);
     await this.#deps.load?.([...accepted.map(([, { tx }]) => tx.sender), ...owed.map(({ sender }) => sender)]);
     const held = new Set<string>();
@@ -189,14 +189,14 @@ export class Lane implements LaneApi {
   }
 
   #track(entry: Entry, seq: number): void {
-    this.#recordOf.set(entry.id, seq);
+    entry.recordSeq = seq;
     this.#livePerRecord.set(seq, (this.#livePerRecord.get(seq) ?? 0) + 1);
   }
 
   #untrack(entry: Entry): void {
-    const seq = this.#recordOf.get(entry.id);
-    if (seq === undefined) return;
-    this.#recordOf.delete(entry.id);
+    const { recordSeq: seq } = entry;
+    if (seq === 0) return;
+    entry.recordSeq = 0;
     const live = (this.#livePerRecord.get(seq) ?? 1) - 1;
     if (live === 0) this.#livePerRecord.delete(seq);
     else this.#livePerRecord.set(seq, live);
@@ -258,12 +258,12 @@ export class Lane implements LaneApi {
     this.#clockMs = Math.max(this.#clockMs, limits.acceptedBeforeMs);
     const { offered, more } = this.#pool.take(limits);
     const batch: LaneBatch = {
-      txs: offered.map(({ entry, tipWei, arrival }) => ({
+      txs: offered.map(({ entry, tipWei, arrival, gasLimit }) => ({
         raw: entry.tx.raw,
         sender: entry.sender,
         arrival,
         tipWei,
-        gasLimit: Number(entry.tx.gasLimit),
+        gasLimit,
       })),
       more,
       clockMs: this.#clockMs,
@@ -285,7 +285,7 @@ export class Lane implements LaneApi {
     if (entries.length === 0) return undefined;
     const seq = await this.#writer.append(encodeLaneRecord({ kind: "release", ids: entries.map((e) => e.id) }));
     let oldest = seq;
-    for (const { id } of entries) oldest = Math.min(oldest, this.#recordOf.get(id) ?? seq);
+    for (const { recordSeq } of entries) if (recordSeq > 0) oldest = Math.min(oldest, recordSeq);
     this.#needs.push({ seq, oldest });
     return seq;
   }

@@ -30,6 +30,7 @@ import type {
 import { AuthorityHolds } from "./authority-holds.ts";
 import { laneOf } from "./lane-of.ts";
 import type { LaneMetrics } from "./metrics.ts";
+import { LEAST_GAS } from "./pool.ts";
 
 export type LanesDeps = {
   /** By number; those beyond `count` are of an earlier configuration, and empty once the lanes are open. */
@@ -50,7 +51,6 @@ export type LanesDeps = {
 
 /** Moved from lane to lane at once. */
 const MOVE_SIZE_MAX_BYTES = 8 << 20;
-const LEAST_GAS = 21_000;
 
 type Offer = { readonly lane: LaneApi; readonly batch: LaneBatch };
 type OpenCut = { readonly cut: CutBatch; readonly offers: readonly Offer[]; readonly kept: readonly number[][] };

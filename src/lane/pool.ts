@@ -28,10 +28,12 @@ export type Entry = {
   readonly authorities: readonly Authority[];
   readonly arrival: Arrival;
   readonly addedMs: number;
+  /** Log position of the record that holds it; 0 where none does, yet or any more. */
+  recordSeq: number;
 };
 
 /** An entry in the order of the policy. */
-export type Offered = Ranked & { readonly entry: Entry };
+export type Offered = Ranked & { readonly entry: Entry; readonly gasLimit: number };
 
 type SenderState = {
   readonly address: Uint8Array;
@@ -65,6 +67,8 @@ export type Rejection = { readonly code: PoolRejection; readonly message: string
 const TX_SIZE_MAX_BYTES = 131_072; // what the ecosystem's pools accept per transaction
 const INIT_CODE_SIZE_MAX_BYTES = 49_152; // EIP-3860
 const MAX_NONCE = 2n ** 64n - 1n; // EIP-2681
+/** No transaction asks for less. */
+export const LEAST_GAS = 21_000;
 
 export class Pool {
   readonly #config: LaneConfig;
@@ -225,7 +229,7 @@ export class Pool {
     if (replaced !== undefined) this.#remove(replaced);
     const id = this.#nextId++;
     const arrival = { acceptedMs, lane: this.#deps.index, sequence: id };
-    return this.#insert({ ...item, authorities, arrival }, senderKey, stateNonce, costWei, id);
+    return this.#insert({ ...item, authorities, arrival }, hashKey, senderKey, stateNonce, costWei, id);
   }
 
   /** Puts back a transaction that was accepted before (recovery, rewind, skipped for now) without admission checks. */
@@ -239,7 +243,8 @@ export class Pool {
     const occupied = this.#senders.get(senderKey)?.waiting.get(item.tx.nonce);
     if (occupied !== undefined) this.#remove(occupied);
     const costWei = item.tx.gasLimit * item.tx.maxFeePerGasWei + item.tx.valueWei;
-    return this.#insert({ ...item, authorities: this.#authoritiesOf(item) }, senderKey, stateNonce, costWei, id);
+    const authorities = this.#authoritiesOf(item);
+    return this.#insert({ ...item, authorities }, hashKey, senderKey, stateNonce, costWei, id);
   }
 
   /** Whose authorizations can still apply: with one that is used up, a stranger could hold back its signer. */
@@ -256,6 +261,7 @@ export class Pool {
 
   #insert(
     item: Pick<Entry, "tx" | "sender" | "authorities" | "arrival">,
+    hashKey: string,
     senderKey: string,
     stateNonce: bigint,
     costWei: bigint,
@@ -266,11 +272,12 @@ export class Pool {
       tx: item.tx,
       sender: item.sender,
       senderKey,
-      hashKey: toHexKey(item.tx.hash),
+      hashKey,
       costWei,
       authorities: item.authorities,
       arrival: item.arrival,
       addedMs: this.#deps.clock.nowMs(),
+      recordSeq: 0,
     };
     for (const { address } of entry.authorities) {
       const authority = toHexKey(address);
@@ -363,24 +370,22 @@ export class Pool {
   take(limits: TakeLimits): { readonly offered: Offered[]; readonly more: boolean } {
     const picked: Offered[] = [];
     let more = false;
-    const gasMax = BigInt(limits.gasMax);
-    let gas = 0n;
-    let gasLeft = BigInt(limits.gasLeft);
-    let sizeLeft = limits.sizeMaxBytes;
+    let { gasLeft, sizeMaxBytes: sizeLeft } = limits;
+    let gas = 0;
     const heap = new OrderHeap(this.#deps.ordering, limits);
     for (const key of this.#ready) {
       const sender = this.#senders.get(key) as SenderState;
       heap.offer(sender.waiting.get(sender.nextNonce) as Entry);
     }
     for (let best = heap.pop(); best !== undefined; best = heap.pop()) {
-      const { entry } = best;
-      if (gasLeft < 21_000n || sizeLeft <= 0) break;
-      more = gas >= gasMax;
+      const { entry, gasLimit } = best;
+      if (gasLeft < LEAST_GAS || sizeLeft <= 0) break;
+      more = gas >= limits.gasMax;
       if (more) break;
       const sizeBytes = entry.tx.raw.length + limits.txOverheadBytes;
-      if (entry.tx.gasLimit > gasLeft || sizeBytes > sizeLeft) continue;
-      gas += entry.tx.gasLimit;
-      gasLeft -= entry.tx.gasLimit;
+      if (gasLimit > gasLeft || sizeBytes > sizeLeft) continue;
+      gas += gasLimit;
+      gasLeft -= gasLimit;
       sizeLeft -= sizeBytes;
       const sender = this.#senders.get(entry.senderKey) as SenderState;
       assert(sender.nextNonce === entry.tx.nonce, "nonces of a sender are released in order");
@@ -555,7 +560,7 @@ class OrderHeap {
       return;
     const items = this.#items;
     let at = items.length;
-    items.push({ entry, tipWei, arrival });
+    items.push({ entry, tipWei, arrival, gasLimit: Number(entry.tx.gasLimit) });
     while (at > 0) {
       const parent = (at - 1) >> 1;
       if (!this.#before(at, parent)) break;
