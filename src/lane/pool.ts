@@ -10,12 +10,13 @@ import { toHex, toHexKey } from "../base/bytes.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Account } from "../execution/execution.ts";
 import { L1_ATTRIBUTES_GAS } from "../protocol/l1-attributes.ts";
-import { type Arrival, effectiveTipWei, type OrderingPolicy, type Ranked } from "../protocol/ordering.ts";
+import type { Arrival, OrderingPolicy } from "../protocol/ordering.ts";
 import { recoverAuthority } from "../protocol/sender.ts";
 import type { SignedTransaction } from "../protocol/transaction.ts";
 import type { Authority, PooledTransaction, PoolRejection } from "../rpc/chain-view.ts";
 import type { TakeLimits } from "./api.ts";
 import type { LaneConfig } from "./config.ts";
+import { type Offered, OrderHeap } from "./order-heap.ts";
 
 export type Entry = {
   readonly id: number;
@@ -31,9 +32,6 @@ export type Entry = {
   /** Log position of the record that holds it; 0 where none does, yet or any more. */
   recordSeq: number;
 };
-
-/** An entry in the order of the policy. */
-export type Offered = Ranked & { readonly entry: Entry; readonly gasLimit: number };
 
 type SenderState = {
   readonly address: Uint8Array;
@@ -540,66 +538,6 @@ function checkDelegated(known: SenderState | undefined, tx: SignedTransaction, n
       message: `gapped-nonce tx from delegated accounts: next nonce ${next}, tx nonce ${tx.nonce}`,
     };
   return undefined;
-}
-
-/** Heap of entries, first in the order on top. Those the block cannot take yet are left out. */
-class OrderHeap {
-  readonly #policy: OrderingPolicy;
-  readonly #limits: TakeLimits;
-  readonly #items: Offered[] = [];
-
-  constructor(policy: OrderingPolicy, limits: TakeLimits) {
-    this.#policy = policy;
-    this.#limits = limits;
-  }
-
-  offer(entry: Entry): void {
-    const { arrival } = entry;
-    const tipWei = effectiveTipWei(entry.tx, this.#limits.baseFeeWei);
-    if (entry.tx.maxFeePerGasWei < this.#limits.baseFeeWei || arrival.acceptedMs >= this.#limits.acceptedBeforeMs)
-      return;
-    const items = this.#items;
-    let at = items.length;
-    items.push({ entry, tipWei, arrival, gasLimit: Number(entry.tx.gasLimit) });
-    while (at > 0) {
-      const parent = (at - 1) >> 1;
-      if (!this.#before(at, parent)) break;
-      this.#swap(at, parent);
-      at = parent;
-    }
-  }
-
-  pop(): Offered | undefined {
-    const items = this.#items;
-    const top = items[0];
-    const last = items.pop();
-    if (top === undefined || last === undefined) return undefined;
-    if (items.length > 0) {
-      items[0] = last;
-      let at = 0;
-      for (;;) {
-        const left = 2 * at + 1;
-        const right = left + 1;
-        let best = at;
-        if (left < items.length && this.#before(left, best)) best = left;
-        if (right < items.length && this.#before(right, best)) best = right;
-        if (best === at) break;
-        this.#swap(at, best);
-        at = best;
-      }
-    }
-    return top;
-  }
-
-  #before(a: number, b: number): boolean {
-    return this.#policy.before(this.#items[a] as Offered, this.#items[b] as Offered);
-  }
-
-  #swap(a: number, b: number): void {
-    const x = this.#items[a] as Offered;
-    this.#items[a] = this.#items[b] as Offered;
-    this.#items[b] = x;
-  }
 }
 
 /** Gas a transaction needs before its first instruction, with the calldata floor (EIP-2028, 2930, 3860, 7623, 7702). */
