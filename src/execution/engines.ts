@@ -37,7 +37,7 @@ export const engineConfig = defineConfig("node", {
     default: 1,
     min: 1,
     max: 256,
-    help: "Key shards that hold the state by ranges of keccak(address), each in a database of its own; with several executors they also validate results separately. 1 on an empty data folder: the state is in the node's database. Where key shards hold it, another number moves the state while the node runs.",
+    help: "Key shards that hold the state by ranges of keccak(address), each in a database of its own; with several executors they also validate results separately. 1: the state is in the node's database, and it moves there, or from there, when the node starts. Among several, the state moves while the node runs.",
   }),
   keyShardsIn: oneOf("SHEAF_KEY_SHARDS_IN", ["here", "threads", "processes"], {
     default: "here",

@@ -17,11 +17,6 @@ export const keyshardError = defineErrors("KeyShard", {
     action: "A folder belongs to another node or is damaged: restore all databases of the node from one snapshot.",
     retryable: false,
   },
-  KEYSHARD_SINGLE: {
-    summary: "The state of this node is in its own database, not in those of key shards.",
-    action: "Keep SHEAF_KEY_SHARDS=1, or start on an empty data folder: the chain is read again from logs and L1.",
-    retryable: false,
-  },
   KEYSHARD_COPY: {
     summary: "The copies of the databases of key shards for a snapshot do not belong together: the chain was rewound.",
     action: "Nothing: the snapshot is taken again.",

@@ -7,6 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { bytesEqual } from "../base/bytes.ts";
 import { decodeAccount, encodeAccount } from "../state/account-record.ts";
 import { hashOfEntryKey, PART_ACCOUNT_TRIES, readTrieId, trieRange, writeTrieId } from "../state/state-key.ts";
+import { decodeMeta, META_KEY, META_TABLE } from "../state/state-meta.ts";
 import { STAMP_BYTES } from "../state/versioned-table.ts";
 import { Database, type Snapshot, type Table } from "../store/database.ts";
 import { keyshardError } from "./error.ts";
@@ -15,7 +16,6 @@ import type { ImportJob } from "./messages.ts";
 /** Records written in one piece: some milliseconds. */
 const PIECE = 1_000;
 const IMPORT_KEY = Buffer.from("import");
-const HEAD_KEY = Buffer.from("state");
 /** Tries of copied storages are numbered apart from those of new ones, which are given out while a block is prepared. */
 const FIRST_STORAGE_ID = 2 ** 40;
 const RECORD_BYTES = 256;
@@ -31,7 +31,7 @@ type Pair = { readonly from: number; readonly to: number };
  */
 export async function copyTries(target: Database, job: ImportJob, isWanted: () => boolean): Promise<number> {
   const source = Database.open(job.folder, { readOnly: true });
-  const [state, meta] = [source.table("state"), source.table("state-meta")];
+  const [state, meta] = [source.table("state"), source.table(META_TABLE)];
   let snapshot: Snapshot | undefined;
   try {
     let version = -1;
@@ -47,7 +47,7 @@ export async function copyTries(target: Database, job: ImportJob, isWanted: () =
       await sleep(SOURCE_WAIT_MS);
     }
     const to = target.table("state");
-    const ids = new StorageIds(target.table("state-meta"));
+    const ids = new StorageIds(target.table(META_TABLE));
     const storages: Pair[] = [];
     const accounts = job.bytes.map(({ from, trieId }) => ({ from, to: trieId }));
     // The second list grows while the first one is copied.
@@ -84,8 +84,8 @@ export async function copyTries(target: Database, job: ImportJob, isWanted: () =
 
 /** The newest version a shard had committed. */
 function headOf(meta: Table, snapshot: Snapshot): number {
-  for (const { key, value } of meta.iterateSnapshot(snapshot, { start: HEAD_KEY }))
-    if (bytesEqual(key, HEAD_KEY)) return new DataView(value.buffer, value.byteOffset).getUint32(1);
+  for (const { key, value } of meta.iterateSnapshot(snapshot, { start: META_KEY }))
+    if (bytesEqual(key, META_KEY)) return decodeMeta(value).head;
   return -1;
 }
 

@@ -10,9 +10,9 @@ import { toHex } from "../base/bytes.ts";
 import { hasCode } from "../base/error.ts";
 import { emptyWrites, type StateWrites } from "../protocol/state-writes.ts";
 import { MemoryState } from "../state/memory-state.ts";
-import type { AccountProof } from "../state/state.ts";
 import type { ShardsIn } from "./links.ts";
-import { ADDRESSES, Shards, SLOTS, writesArb } from "./testing/partitioned.ts";
+import { Shards, writesArb } from "./testing/partitioned.ts";
+import { assertSame } from "./testing/same-state.ts";
 
 const seed = Number(process.env["SHEAF_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
 
@@ -42,36 +42,6 @@ const stepArb: fc.Arbitrary<Step> = fc.oneof(
   { weight: 5, arbitrary: fc.record({ kind: fc.constant("rest" as const), ms: fc.nat(15) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("prune" as const), keep: fc.nat(6) }) },
 );
-
-async function assertSame(shards: Shards, twin: MemoryState): Promise<void> {
-  const { state } = shards;
-  assert.equal(state.head, twin.head);
-  for (let version = Math.max(state.oldest, twin.oldest, 0); version <= twin.head; version++) {
-    const [reader, peer] = [state.reader(version), twin.reader(version)];
-    for (const address of ADDRESSES) {
-      const [account, expected] = [reader.account(address), peer.account(address)];
-      assert.equal(account === undefined, expected === undefined, `account at ${version}`);
-      if (account !== undefined && expected !== undefined) {
-        assert.equal(account.nonce, expected.nonce);
-        assert.equal(account.balanceWei, expected.balanceWei);
-        assert.equal(toHex(account.codeHash), toHex(expected.codeHash));
-        assert.equal(toHex(reader.code(account.codeHash)), toHex(peer.code(expected.codeHash)));
-      }
-      for (const slot of SLOTS)
-        assert.equal(toHex(reader.storage(address, slot)), toHex(peer.storage(address, slot)), `slot at ${version}`);
-    }
-  }
-  for (const version of new Set([Math.max(state.oldest, twin.oldest), twin.head].filter((v) => v >= 0)))
-    for (const address of ADDRESSES.slice(0, 8))
-      assert.deepEqual(plain(await state.proof(version, address, SLOTS)), plain(twin.proof(version, address, SLOTS)));
-}
-
-const plain = (proof: AccountProof): unknown => ({
-  balanceWei: proof.account?.balanceWei,
-  storageRoot: toHex(proof.storageRoot),
-  accountProof: proof.accountProof.map((node) => toHex(node)),
-  storageProofs: proof.storageProofs.map(({ value, proof: nodes }) => [toHex(value), nodes.map((node) => toHex(node))]),
-});
 
 async function run(where: ShardsIn, first: number, steps: readonly Step[]): Promise<void> {
   const shards = new Shards(where);
@@ -122,10 +92,10 @@ async function run(where: ShardsIn, first: number, steps: readonly Step[]): Prom
       }
       assert.equal(shards.failure, undefined);
     }
-    await assertSame(shards, twin);
+    await assertSame(shards.state, twin);
     await shards.close();
     await shards.open(2);
-    await assertSame(shards, twin);
+    await assertSame(shards.state, twin);
   } finally {
     await shards.remove();
   }

@@ -26,12 +26,11 @@ import { encodeGroups, type TimedTop, type WriteGroup } from "./messages.ts";
 import type { KeyShardMetrics } from "./metrics.ts";
 import { Mover } from "./mover.ts";
 import { NewestBlocks } from "./newest-blocks.ts";
+import { PartitionRecord } from "./partition-record.ts";
 import { BYTES, type Move, type Place, Placement, SHARDS_MAX } from "./placement.ts";
 import { type SeatChain, ShardSeat } from "./seat.ts";
 import { ShardReads } from "./shard-reads.ts";
 
-const HEAD_KEY = Buffer.from("head");
-const PLACEMENT_KEY = Buffer.from("placement");
 const HASH_BYTES = 32;
 const ZERO_32 = new Uint8Array(HASH_BYTES);
 /** Of a head that the chain has gone back to, until the next block. */
@@ -81,7 +80,7 @@ export type PartitionedStateOptions = {
 export class PartitionedState implements ChainState {
   readonly #options: PartitionedStateOptions;
   readonly #database: Database;
-  readonly #meta: Table;
+  readonly #record: PartitionRecord;
   readonly #redo: Table;
   readonly #codes: CodeStore;
   readonly #blockHash: (number: number) => Uint8Array | undefined;
@@ -126,11 +125,10 @@ export class PartitionedState implements ChainState {
     this.#options = options;
     this.#database = database;
     this.#blockHash = options.blockHash ?? (() => undefined);
-    this.#meta = database.table("keyshards");
+    this.#record = new PartitionRecord(database);
     this.#redo = database.table("keyshard-writes");
     this.#codes = new CodeStore(database.table("codes"));
-    const placement = this.#meta.get(PLACEMENT_KEY);
-    this.#placement = placement === undefined ? Placement.even(options.shards) : Placement.decode(placement);
+    this.#placement = this.#record.placement() ?? Placement.even(options.shards);
     this.#loadHead();
     this.#mover = new Mover({
       seats: this.#seats,
@@ -148,11 +146,6 @@ export class PartitionedState implements ChainState {
       this.#loadHead();
       this.#follow(this.#head);
     });
-  }
-
-  /** Whether a database's state is spread over key shards. */
-  static isIn(database: Database): boolean {
-    return database.table("keyshards").get(PLACEMENT_KEY) !== undefined;
   }
 
   /**
@@ -174,7 +167,7 @@ export class PartitionedState implements ChainState {
           "KEYSHARD_ROOT",
           `the shards' root is ${toHex(state.#joiner.root())}, that of block ${state.#head} is ${toHex(state.#root)}`,
         );
-      if (!PartitionedState.isIn(database)) database.transaction(() => state.#storePlacement());
+      if (!state.#record.hasShards) database.transaction(() => state.#storePlacement());
       state.#mover.target = options.shards;
       options.metrics.shards.set(state.#mover.shards);
       return state;
@@ -190,6 +183,11 @@ export class PartitionedState implements ChainState {
 
   get oldest(): number {
     return this.#oldest;
+  }
+
+  /** Of the shards' databases. */
+  get folders(): readonly string[] {
+    return this.#seats.map(({ folder }) => folder);
   }
 
   /** Moves of bytes between shards, and what they weigh. */
@@ -212,30 +210,19 @@ export class PartitionedState implements ChainState {
   // --- the head and what is kept of it ---
 
   #loadHead(): void {
-    const bytes = this.#meta.get(HEAD_KEY);
-    if (bytes === undefined) {
-      this.#head = -1;
-      this.#oldest = 0;
-      this.#root = EMPTY_TRIE_ROOT;
-      return;
-    }
-    const r = new Reader(bytes);
-    this.#head = r.uvarint() - 1;
-    this.#oldest = r.uvarint();
-    this.#root = r.fixed(HASH_BYTES).slice();
-    this.#flushedTo = r.uvarint() - 1;
+    const stored = this.#record.head();
+    this.#head = stored?.head ?? -1;
+    this.#oldest = stored?.oldest ?? 0;
+    this.#root = stored?.root ?? EMPTY_TRIE_ROOT;
+    this.#flushedTo = stored?.flushedTo ?? -1;
   }
 
   #storeHead(): void {
-    const w = new Writer(64)
-      .uvarint(this.#head + 1)
-      .uvarint(this.#oldest)
-      .fixed(this.#root);
-    this.#meta.put(HEAD_KEY, w.uvarint(this.#flushedTo + 1).finish());
+    this.#record.putHead({ head: this.#head, oldest: this.#oldest, root: this.#root, flushedTo: this.#flushedTo });
   }
 
   #storePlacement(): void {
-    this.#meta.put(PLACEMENT_KEY, this.#placement.encode());
+    this.#record.putPlacement(this.#placement);
   }
 
   #seatChain(): SeatChain {
@@ -463,7 +450,10 @@ export class PartitionedState implements ChainState {
     this.#takeBack();
     this.#mover.abort();
     const generation = this.#generation;
-    this.#following = Promise.all(this.#seats.map((seat) => seat.rollback(version))).then((lists) => {
+    // Shards cannot take a rollback back: they are told when the transaction is over, unless it was aborted.
+    this.#following = Promise.resolve().then(async () => {
+      if (generation !== this.#generation) return;
+      const lists = await Promise.all(this.#seats.map((seat) => seat.rollback(version)));
       if (generation !== this.#generation) return;
       for (const tops of lists) this.#joiner.update(tops);
     });

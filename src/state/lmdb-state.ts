@@ -31,15 +31,13 @@ import {
   WHOLE_ACCOUNT_TRIES,
   writeTrieId,
 } from "./state-key.ts";
+import { decodeMeta, encodeMeta, META_KEY, META_TABLE, RECORD_TABLES } from "./state-meta.ts";
 import { TrieBatch } from "./trie.ts";
 import { slotLeafValue } from "./trie-node.ts";
 import { applyNodeDiff, TrieStore } from "./trie-store.ts";
 import { UNDO_CHECKPOINTED, UNDO_NOTE, UNDO_REMOVED, UndoLog } from "./undo-log.ts";
 import { STAMP_BYTES, stampVersion, VersionedTable } from "./versioned-table.ts";
 
-/** Bumped when stored bytes change their meaning. */
-const FORMAT = 1;
-const STATE_KEY = Buffer.from("state");
 const ZERO_32 = new Uint8Array(32);
 const HASH_BYTES = 32;
 const ADDRESS_BYTES = 20;
@@ -71,7 +69,8 @@ export class LmdbState implements StateStore {
   /** Accounts, slots and trie nodes. */
   readonly #records: VersionedTable;
   readonly #tries: TrieStore;
-  readonly #allTables: readonly Table[];
+  /** But code, which is right under its hash in every version. */
+  readonly #tables: readonly Table[];
   readonly #isPart: boolean;
   /** Account trie of each first byte. */
   readonly #trieOf: number[];
@@ -98,13 +97,11 @@ export class LmdbState implements StateStore {
   constructor(database: Database, options: LmdbStateOptions = {}) {
     this.#database = database;
     this.#blockHash = options.blockHash ?? (() => undefined);
-    const tables = ["state-meta", "codes", "undo", "tombstones", "checkpoints", "state"].map((name) =>
-      database.table(name),
-    );
-    this.#allTables = tables;
-    const [meta, codes, undo, tombstones, checkpoints, records] = tables as [Table, Table, Table, Table, Table, Table];
+    const tables = [META_TABLE, ...RECORD_TABLES].map((name) => database.table(name));
+    this.#tables = tables;
+    const [meta, undo, tombstones, checkpoints, records] = tables as [Table, Table, Table, Table, Table];
     this.#meta = meta;
-    this.#codes = new CodeStore(codes);
+    this.#codes = new CodeStore(database.table("codes"));
     this.#isPart = options.part === true;
     this.#trieOf = Array.from({ length: 256 }, () => ACCOUNT_TRIE);
     this.#undo = new UndoLog(undo);
@@ -130,7 +127,7 @@ export class LmdbState implements StateStore {
   // --- meta ---
 
   #load(): void {
-    const bytes = this.#meta.get(STATE_KEY);
+    const bytes = this.#meta.get(META_KEY);
     if (bytes === undefined) {
       this.#head = -1;
       this.#oldest = 0;
@@ -139,28 +136,17 @@ export class LmdbState implements StateStore {
       this.#root = EMPTY_TRIE_ROOT;
       return;
     }
-    if (bytes[0] !== FORMAT)
-      throw stateError("STATE_FORMAT", `state has format ${bytes[0]}, this program reads ${FORMAT}`, {
-        format: bytes[0],
-      });
-    const view = new DataView(bytes.buffer, bytes.byteOffset);
-    this.#head = view.getUint32(1);
-    this.#oldest = view.getUint32(5);
-    this.#prunedTo = view.getUint32(9);
-    this.#nextStorageId = readTrieId(bytes, 13);
-    this.#root = bytes.slice(19, 51);
+    const meta = decodeMeta(bytes);
+    this.#head = meta.head;
+    this.#oldest = meta.oldest;
+    this.#prunedTo = meta.prunedTo;
+    this.#nextStorageId = meta.nextStorageId;
+    this.#root = meta.root;
   }
 
   #store(): void {
-    const bytes = new Uint8Array(51);
-    const view = new DataView(bytes.buffer);
-    bytes[0] = FORMAT;
-    view.setUint32(1, this.#head);
-    view.setUint32(5, this.#oldest);
-    view.setUint32(9, this.#prunedTo);
-    writeTrieId(bytes, 13, this.#nextStorageId);
-    bytes.set(this.#root, 19);
-    this.#meta.put(STATE_KEY, bytes);
+    const meta = { head: this.#head, oldest: this.#oldest, prunedTo: this.#prunedTo };
+    this.#meta.put(META_KEY, encodeMeta({ ...meta, nextStorageId: this.#nextStorageId, root: this.#root }));
   }
 
   #forgetMemory(): void {
@@ -420,7 +406,7 @@ export class LmdbState implements StateStore {
     if (version >= this.#head) return;
     this.#touchedBy = this.#database.transactionNumber;
     if (version === -1) {
-      for (const table of this.#allTables) table.clear();
+      for (const table of this.#tables) table.clear();
       this.#load();
     } else {
       requireVersion(this, version);

@@ -16,11 +16,11 @@ import { type AccountRecord, decodeAccount } from "./account-record.ts";
 import { requireVersion } from "./error.ts";
 import { slotValue } from "./slot-record.ts";
 import { ACCOUNT_TRIE, entryKey } from "./state-key.ts";
+import { decodeMeta, META_KEY, META_TABLE } from "./state-meta.ts";
 import { applyNodeDiff } from "./trie-store.ts";
 import { UndoLog } from "./undo-log.ts";
 import { STAMP_BYTES, VersionedTable } from "./versioned-table.ts";
 
-const STATE_KEY = Buffer.from("state");
 const ZERO_32 = new Uint8Array(32);
 const NO_CODE = new Uint8Array(0);
 /** Accounts kept of the moment that is read: a slot is found through its account. */
@@ -63,14 +63,14 @@ export class StateView implements StateReader {
     if (tables === undefined) return -1;
     tables.database.refresh();
     this.#accounts.clear();
-    const meta = tables.meta.get(STATE_KEY);
+    const meta = tables.meta.get(META_KEY);
     if (meta === undefined) {
       this.#head = -1;
       return -1;
     }
-    const view = new DataView(meta.buffer, meta.byteOffset);
-    this.#head = view.getUint32(1);
-    this.#oldest = view.getUint32(5);
+    const { head, oldest } = decodeMeta(meta);
+    this.#head = head;
+    this.#oldest = oldest;
     return this.#head;
   }
 
@@ -82,7 +82,7 @@ export class StateView implements StateReader {
     if (!existsSync(join(this.#folder, "data.mdb"))) return undefined;
     const database = Database.open(this.#folder, { readOnly: true });
     // Its writer may be about to make the tables.
-    if (!database.tableNames().includes("state-meta") || !database.tableNames().includes("state")) {
+    if (!database.tableNames().includes(META_TABLE) || !database.tableNames().includes("state")) {
       void database.close();
       return undefined;
     }
@@ -94,7 +94,7 @@ export class StateView implements StateReader {
       new UndoLog(table("undo")),
       applyNodeDiff,
     );
-    this.#tables = { database, meta: table("state-meta"), codes: table("codes"), records };
+    this.#tables = { database, meta: table(META_TABLE), codes: table("codes"), records };
     return this.#tables;
   }
 

@@ -144,3 +144,20 @@ export function writesOf(version: number): StateWrites {
   }
   return writes;
 }
+
+/** Accounts of block 0 in {@link largeWritesOf}: copying them takes long enough to be killed in the middle. */
+const LARGE_ACCOUNTS = 20_000;
+
+/** As {@link writesOf}, after a block 0 that writes many accounts, some with storage. */
+export function largeWritesOf(version: number): StateWrites {
+  if (version > 0) return writesOf(version);
+  const writes = emptyWrites();
+  for (let n = 0; n < LARGE_ACCOUNTS; n++) {
+    const address = new Uint8Array(20);
+    new DataView(address.buffer).setUint32(8, n);
+    const account = { nonce: 1n, balanceWei: BigInt(n), codeHash: EMPTY_CODE_HASH };
+    const storage = new Map(n % 100 === 0 ? SLOTS.slice(1).map((slot) => [toHexKey(slot), slot]) : []);
+    writes.accounts.set(toHexKey(address), { cleared: false, account, storage });
+  }
+  return writes;
+}
