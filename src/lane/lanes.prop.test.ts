@@ -9,7 +9,7 @@ import { silentLog } from "../base/log.ts";
 import { Metrics } from "../base/metrics.ts";
 import type { Account } from "../execution/execution.ts";
 import { MemoryLog } from "../log/memory-log.ts";
-import { ORDERINGS, type OrderingName, orderingPolicy } from "../protocol/ordering.ts";
+import { ORDERINGS, type OrderingName, orderingPolicy, orderOfCut } from "../protocol/ordering.ts";
 import { recoverSender } from "../protocol/sender.ts";
 import { decodeSignedTransaction, signAuthorization, signTransaction } from "../protocol/transaction-codec.ts";
 import type { PooledTransaction } from "../rpc/chain-view.ts";
@@ -125,6 +125,10 @@ async function cutAll({ lanes, executed }: World, limits: readonly (typeof LIMIT
       continue;
     }
     order.push(...cut.txs.map(nameOf));
+    const numbers = [...new Set(cut.txs.map(({ arrival }) => arrival.lane))];
+    const runs = numbers.map((lane) => cut.txs.filter(({ arrival }) => arrival.lane === lane));
+    const replayed = orderOfCut(lanes.ordering, runs, LIMITS.baseFeeWei);
+    assert.deepEqual(replayed.map(nameOf), cut.txs.map(nameOf), "a replay makes the same of what the lanes released");
     const { positions, inline } = await lanes.release(cut);
     assert.ok(positions.length > 0 && inline.length === 0);
     await executed(cut);

@@ -12,7 +12,7 @@ import type { Clock } from "../base/clock.ts";
 import { hasCode } from "../base/error.ts";
 import type { Log } from "../base/log.ts";
 import type { LanePosition, OrderedTx } from "../protocol/cut.ts";
-import { type LaneTx, mergeRuns, type OrderingName, orderingPolicy, orderOfCut } from "../protocol/ordering.ts";
+import { type LaneTx, mergedRuns, mergeRuns, type OrderingName, orderingPolicy } from "../protocol/ordering.ts";
 import type { SignedTransaction } from "../protocol/transaction.ts";
 import type { Answer, PooledTransaction, SubmitOutcome } from "../rpc/chain-view.ts";
 import type {
@@ -22,6 +22,7 @@ import type {
   LaneBatch,
   LaneHead,
   LedLanes,
+  OfferedTx,
   PoolContent,
   Released,
   Settlement,
@@ -190,15 +191,9 @@ export class Lanes implements LedLanes {
       return cut;
     }
     const { kept, more } = this.#select(offers, limits);
-    const runs = offers.map(({ batch }, i) => (kept[i] as number[]).map((place) => batch.txs[place] as LaneTx));
-    const cut = {
-      txs: orderOfCut(
-        this.ordering,
-        runs.filter((run) => run.length > 0),
-        limits.baseFeeWei,
-      ),
-      more,
-    };
+    const runs = offers.map(({ batch }, i) => (kept[i] as number[]).map((place) => batch.txs[place] as OfferedTx));
+    // What orderOfCut makes of the same runs, without decoding: the lanes have told the tips.
+    const cut = { txs: mergedRuns(orderingPolicy(this.ordering), runs), more };
     assert(cut.txs.length > 0, "what is offered fits");
     this.#open = { cut, offers, kept };
     return cut;

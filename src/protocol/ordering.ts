@@ -111,6 +111,16 @@ export function mergeRuns<T extends Ranked>(
   }
 }
 
+/** All of these runs, see {@link mergeRuns}. */
+export function mergedRuns<T extends Ranked>(policy: OrderingPolicy, runs: readonly (readonly T[])[]): T[] {
+  const merged: T[] = [];
+  mergeRuns(policy, runs, (item) => {
+    merged.push(item);
+    return "next";
+  });
+  return merged;
+}
+
 /** The order of a cut: its runs merged by its policy. */
 export function orderOfCut(
   name: OrderingName,
@@ -121,20 +131,12 @@ export function orderOfCut(
   if (only === undefined) return [];
   if (runs.length === 1) return only;
   const policy = orderingPolicy(name);
-  const ordered: LaneTx[] = [];
-  mergeRuns(
-    policy,
-    runs.map((run) =>
-      run.map((tx) => ({
-        tx,
-        arrival: tx.arrival,
-        tipWei: policy.looksAtTips ? effectiveTipWei(decodeSignedTransaction(tx.raw), baseFeeWei) : 0n,
-      })),
-    ),
-    ({ tx }) => {
-      ordered.push(tx);
-      return "next";
-    },
+  const ranked = runs.map((run) =>
+    run.map((tx) => ({
+      tx,
+      arrival: tx.arrival,
+      tipWei: policy.looksAtTips ? effectiveTipWei(decodeSignedTransaction(tx.raw), baseFeeWei) : 0n,
+    })),
   );
-  return ordered;
+  return mergedRuns(policy, ranked).map(({ tx }) => tx);
 }
