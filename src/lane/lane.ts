@@ -261,6 +261,7 @@ export class Lane implements LaneApi {
       txs: offered.map(({ entry, tipWei, arrival, gasLimit }) => ({
         raw: entry.tx.raw,
         sender: entry.sender,
+        hash: entry.tx.hash,
         arrival,
         tipWei,
         gasLimit,

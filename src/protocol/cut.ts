@@ -10,8 +10,8 @@ import { readL1BlockInfo, readSystemConfig, writeL1BlockInfo, writeSystemConfig 
 import { type OrderingName, orderingOfCode, orderingPolicy } from "./ordering.ts";
 import type { L1BlockInfo, SystemConfigValues } from "./system-config.ts";
 
-/** A transaction as ordered: canonical bytes and recovered sender. */
-export type OrderedTx = { readonly raw: Uint8Array; readonly sender: Uint8Array };
+/** A transaction as ordered: canonical bytes and recovered sender; `hash` where whoever hands it on knows it. */
+export type OrderedTx = { readonly raw: Uint8Array; readonly sender: Uint8Array; readonly hash?: Uint8Array };
 
 /** Everything but the sequenced transactions that a block depends on. */
 export type BlockContext = {

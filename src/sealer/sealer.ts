@@ -164,7 +164,7 @@ export class Sealer implements SealerApi {
     for (const [i, tx] of txs.entries()) {
       const result = results[i];
       assert(result !== undefined, "every ordered transaction has a result");
-      const hash = keccak256(tx.raw);
+      const hash = tx.hash ?? keccak256(tx.raw);
       if (result.included) {
         this.#unconfirmed.push({ hash, included: true, tx });
         this.#openTxs.push(tx);
