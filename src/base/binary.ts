@@ -4,7 +4,7 @@
  * anything but CodecError, and every length is checked against what is left before memory is taken.
  */
 import { assert } from "./assert.ts";
-import { bigIntToMinimalBytes, bytesToBigInt } from "./bytes.ts";
+import { bigIntToMinimalBytes, bytesToBigInt, writeHex } from "./bytes.ts";
 import { defineErrors } from "./error.ts";
 
 export const codecError = defineErrors("Codec", {
@@ -46,10 +46,8 @@ export class Writer {
   /** Unsigned, up to 2^53 - 1. */
   uvarint(value: number): this {
     assert(Number.isSafeInteger(value) && value >= 0, "varints are unsigned safe integers");
-    while (value >= 0x80) {
-      this.byte((value % 0x80) | 0x80);
-      value = Math.floor(value / 0x80);
-    }
+    for (; value > 0x7fffffff; value = Math.floor(value / 0x80)) this.byte((value % 0x80) | 0x80);
+    for (; value >= 0x80; value >>>= 7) this.byte((value & 0x7f) | 0x80);
     return this.byte(value);
   }
 
@@ -66,7 +64,15 @@ export class Writer {
   }
 
   bigint(value: bigint): this {
+    if (value < 0x80n && value > 0n) return this.byte(1).byte(Number(value));
     return this.bytes(bigIntToMinimalBytes(value));
+  }
+
+  /** Bytes given as hex, without a detour over an array of their own. */
+  hex(hex: string): this {
+    const at = this.#reserve(hex.length >>> 1);
+    writeHex(hex, this.#buffer, at);
+    return this;
   }
 
   text(value: string): this {

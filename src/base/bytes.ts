@@ -33,6 +33,12 @@ export function fromHex(hex: string): Uint8Array {
   return bytes;
 }
 
+/** Writes the bytes of a hex string without `0x` into `to` at `at`. Asserts as {@link fromHex}. */
+export function writeHex(hex: string, to: Uint8Array, at: number): void {
+  const length = hex.length >>> 1;
+  assert(hexWrite.call(to, hex, at, length) === length && hex.length % 2 === 0, "hex has nothing but hex digits");
+}
+
 /** True when both hold the same bytes. */
 export function bytesEqual(a: Uint8Array, b: Uint8Array): boolean {
   if (a.length !== b.length) return false;

@@ -46,8 +46,8 @@ test("a transaction waits until what it follows elsewhere is there; what is plan
   assert.equal(queues.seatOf(3), undefined);
   assert.equal(queues.seatOf(1), 1);
   const long = new DealQueues(planOf([0, 0, 0, 0], 2_000, {}, [3]), 1, new Done());
-  assert.deepEqual(long.take(0, never), [3]);
-  assert.deepEqual(long.take(0, never), [0]);
+  assert.deepEqual(long.take(0, never), [0, 3]);
+  assert.deepEqual(long.take(0, never), [1]);
 });
 
 test("batches shrink towards the end, and who has nothing takes half of the rest", () => {
@@ -73,7 +73,7 @@ test("batches shrink towards the end, and who has nothing takes half of the rest
     sizes,
     sizes.toSorted((a, b) => b - a),
   );
-  assert.ok((sizes[0] as number) >= 40 && (sizes.at(-2) as number) <= 4, sizes.join(" "));
+  assert.ok((sizes[0] as number) >= 40 && (sizes.at(-2) as number) <= 7, sizes.join(" "));
 });
 
 test("what a lost executor had goes to the others, and without others to the watermark", () => {

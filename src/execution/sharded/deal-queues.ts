@@ -8,13 +8,15 @@ import type { Plan } from "./planner.ts";
 
 const BATCH_TXS_MAX = 128;
 const BATCH_MICROS_MAX = 4_000;
-const BATCH_MICROS_MIN = 400;
+const BATCH_MICROS_MIN = 700;
 /** Share of what an executor has left that one batch may take. */
-const BATCH_SHARE = 0.25;
+const BATCH_SHARE = 0.5;
 /** Transactions looked at for a batch: some of them wait for others. */
 const LOOK_AHEAD = 512;
 /** Nothing is taken from an executor that has less than this left. */
 const STEAL_MICROS_MIN = 800;
+
+const NONE: readonly number[] = [];
 
 /** What the queues ask of the epoch. */
 export interface Progress {
@@ -32,6 +34,8 @@ export class DealQueues {
   readonly #seats: Int16Array;
   /** By transaction: it is with the seat that has it, not in its queue. */
   readonly #isDealt: Uint8Array;
+  /** By seat: what its whole queue was found to wait for. */
+  readonly #blockers: (readonly number[] | undefined)[] = [];
   /** Transactions that another executor took because it had nothing to do. */
   stolen = 0;
 
@@ -57,6 +61,7 @@ export class DealQueues {
     this.#micros[seat] = (this.#micros[seat] as number) + (this.#plan.micros[index] as number);
     this.#seats[index] = seat + 1;
     this.#isDealt[index] = 0;
+    this.#blockers[seat] = undefined;
   }
 
   /** Puts a transaction that is to run again in front: the watermark comes to it first. */
@@ -79,8 +84,9 @@ export class DealQueues {
    * The next batch of an executor; empty when there is none now. `isRefused`: the block has no gas left for it; that is
    * said at the watermark, not run.
    */
-  take(seat: number, isRefused: (index: number) => boolean): number[] {
+  take(seat: number, isRefused: (index: number) => boolean): readonly number[] {
     const queue = this.#queues[seat] as number[];
+    if (queue.length === 0 || this.#isBlocked(seat)) return NONE;
     const queued = this.#micros[seat] as number;
     const microsMax = Math.min(BATCH_MICROS_MAX, Math.max(BATCH_MICROS_MIN, queued * BATCH_SHARE));
     const taken: number[] = [];
@@ -104,22 +110,41 @@ export class DealQueues {
       }
       left -= expected;
     }
-    queue.splice(0, looked, ...held);
+    if (looked > held.length) queue.splice(0, looked, ...held);
+    // Until one of these comes nothing is ready, and there is no need to look again.
+    else if (looked === queue.length) this.#blockers[seat] = held.map((index) => this.#blockerOf(index, seat));
     this.#micros[seat] = queue.length === 0 ? 0 : left;
     // In their order an executor runs them in fewer calls.
     return taken.length > 1 ? taken.sort((a, b) => a - b) : taken;
   }
 
+  /** Was nothing of its queue ready, and has nothing come that any of it waited for? */
+  #isBlocked(seat: number): boolean {
+    const blockers = this.#blockers[seat];
+    if (blockers === undefined) return false;
+    if (!blockers.some((index) => this.#isThere(index, seat))) return true;
+    this.#blockers[seat] = undefined;
+    return false;
+  }
+
   /** Is there what the transaction follows, or is it on its way to the same executor? */
   #isReady(index: number, seat: number): boolean {
-    const { watermark } = this.#progress;
-    const { before: edges, firstBefore } = this.#plan;
+    return this.#blockerOf(index, seat) < 0;
+  }
+
+  /** What keeps a transaction from being ready; -1: nothing. */
+  #blockerOf(index: number, seat: number): number {
+    const { before, firstBefore } = this.#plan;
     for (let edge = firstBefore[index] as number; edge < (firstBefore[index + 1] as number); edge++) {
-      const before = edges[edge] as number;
-      if (before < watermark || this.#progress.isInstalled(before)) continue;
-      if (this.#seats[before] !== seat + 1 || this.#isDealt[before] === 0) return false;
+      const earlier = before[edge] as number;
+      if (!this.#isThere(earlier, seat)) return earlier;
     }
-    return true;
+    return -1;
+  }
+
+  #isThere(index: number, seat: number): boolean {
+    if (index < this.#progress.watermark || this.#progress.isInstalled(index)) return true;
+    return this.#seats[index] === seat + 1 && this.#isDealt[index] === 1;
   }
 
   /**

@@ -15,10 +15,10 @@ import { DealQueues } from "./deal-queues.ts";
 import { effectsOf } from "./effects.ts";
 import { Epoch, type EpochStats } from "./epoch.ts";
 import type { Conflict } from "./epoch-shard.ts";
-import { addVersions, entriesOf, tellAll } from "./executor-news.ts";
+import { tellAll } from "./executor-news.ts";
 import type { ExecutorSeat } from "./executor-seat.ts";
 import type { TxHint } from "./hints.ts";
-import type { FromExecutor, SlotVersion, StateEntry } from "./messages.ts";
+import { encodeRun, type FromExecutor, type News, type SlotVersion, type StateEntry } from "./messages.ts";
 import type { Plan, Planner } from "./planner.ts";
 import type { Answer } from "./shard-messages.ts";
 import type { ShardSeat } from "./shard-seat.ts";
@@ -32,6 +32,8 @@ const EXACT_TXS_MAX = 128;
 const EXACT_GAS_MAX = 10_000_000;
 const KNOCK_ONS_MAX = 7;
 const EXACT_SLICE_MS = 8;
+/** Looks for stalls in the time after which something counts as one. */
+const LOOKS = 4;
 const ZERO_32 = new Uint8Array(32);
 
 export type EpochRunInput = {
@@ -53,7 +55,7 @@ export type EpochRunInput = {
   readonly areReading: boolean;
   /** Numbers batches over all epochs. */
   readonly nextBatch: () => number;
-  readonly clock?: StageClock | undefined;
+  readonly clock: StageClock;
 };
 
 /**
@@ -77,8 +79,8 @@ export type EpochOutcome = {
   readonly seatMicros: readonly number[];
   /** Transactions run at the watermark, by reason. */
   readonly exactReasons: Readonly<Record<ExactReason, number>>;
-  /** Time of validation, here and in shards elsewhere, and the accounts and slots it was for. */
-  readonly validation: { readonly micros: number; readonly accesses: number };
+  /** Time of validation in shards elsewhere, and the accounts and slots it was for, there and here. */
+  readonly validation: { readonly remoteMicros: number; readonly accesses: number };
 };
 
 export class EpochRun {
@@ -99,6 +101,9 @@ export class EpochRun {
   readonly #repairs = new Map<string, Set<string>>();
   readonly #done: { resolve: () => void; reject: (error: unknown) => void; promise: Promise<void> };
   #timer: NodeJS.Timeout | undefined;
+  /** How long the watermark stands where it stands, and each shard's round is awaited. */
+  readonly #stood = new Standstill();
+  readonly #awaited: readonly Standstill[];
   #isPumpDue = false;
   #isOver = false;
   #executorMicros = 0;
@@ -107,7 +112,6 @@ export class EpochRun {
   readonly #exactReasons = { conflict: 0, chain: 0, planned: 0, missing: 0 };
   /** Conflicts in a row, each over what had to be run here. */
   #knockOns = 0;
-  #validationMs = 0;
   #remoteMicros = 0;
   #remoteAccesses = 0;
 
@@ -133,6 +137,7 @@ export class EpochRun {
     this.#told = p.seats.map(() => new Map());
     this.#ranBy = new Int16Array(count);
     this.#retries = new Uint8Array(count);
+    this.#awaited = p.shardSeats.map(() => new Standstill());
     let resolve: () => void = () => undefined;
     let reject: (error: unknown) => void = () => undefined;
     const promise = new Promise<void>((yes, no) => {
@@ -148,16 +153,19 @@ export class EpochRun {
       if (seat.isLive) seat.send({ kind: "epoch", epoch: id, env });
       else this.#passOver(seat.index);
     }
+    this.#armStallTimer();
     this.#pump();
     await this.#done.promise;
-    this.#p.clock?.enter("settle");
+    this.#p.clock.enter("settle");
     const results = this.#epoch.results();
-    for (const [i, result] of results.entries())
-      if (result.included)
-        this.#p.planner.patterns.observe(this.#p.hints[i] as TxHint, result.gasUsed, this.#epoch.record(i));
+    const { hints, planner } = this.#p;
+    for (let i = 0; i < results.length; i++) {
+      const result = results[i] as TxResult;
+      if (result.included) planner.patterns.observe(hints[i] as TxHint, result.gasUsed, this.#epoch.record(i));
+    }
     const writes = this.#epoch.net();
     this.#tellExecutors(writes);
-    this.#p.clock?.enter("idle");
+    this.#p.clock.enter("idle");
     return {
       results,
       writes,
@@ -169,7 +177,7 @@ export class EpochRun {
       seatMicros: this.#seatMicros,
       exactReasons: this.#exactReasons,
       validation: {
-        micros: this.#validationMs * 1_000 + this.#remoteMicros,
+        remoteMicros: this.#remoteMicros,
         accesses: this.#epoch.accesses + this.#remoteAccesses,
       },
     };
@@ -180,10 +188,10 @@ export class EpochRun {
     if (this.#isOver || message.epoch !== this.#p.id) return;
     const { clock } = this.#p;
     try {
-      const left = clock?.enter(message.kind === "need" ? "answer" : "take");
+      const left = clock.enter(message.kind === "need" ? "answer" : "take");
       if (message.kind === "need") this.#answer(this.#p.seats[seat] as ExecutorSeat, message.batch, message.keys);
       else this.#take(seat, message);
-      if (left !== undefined) clock?.enter(left);
+      clock.enter(left);
       this.#schedulePump();
     } catch (error) {
       this.#fail(error);
@@ -235,14 +243,13 @@ export class EpochRun {
     this.#queues.returned(seat, this.#batchIndexes.get(message.batch) ?? []);
     this.#batchIndexes.delete(message.batch);
     this.#observeTime(seat, message);
-    const startMs = performance.now();
-    for (const [i, index] of message.indexes.entries()) {
+    for (let i = 0; i < message.indexes.length; i++) {
+      const index = message.indexes[i] as number;
       if (index >= epoch.count) continue;
       const record = message.records[i] as TxRecord;
       if (epoch.deliver(index, message.batch, record) === "ignored") this.#repair(record);
       else this.#ranBy[index] = seat + 1;
     }
-    this.#validationMs += performance.now() - startMs;
   }
 
   /** Deals results that do not hold again, to whoever ran them, with what is right. */
@@ -325,26 +332,21 @@ export class EpochRun {
     const { clock } = this.#p;
     try {
       const epoch = this.#epoch;
-      const before = epoch.watermark;
-      clock?.enter("validate");
-      const startMs = performance.now();
+      clock.enter("validate");
       epoch.advance();
-      this.#validationMs += performance.now() - startMs;
       this.#dealStaleAgain();
-      clock?.enter("deal");
-      this.#deal();
-      clock?.enter("exact");
-      const sliceEndMs = performance.now() + EXACT_SLICE_MS;
-      while (
-        !epoch.isDone &&
-        this.#queues.seatOf(epoch.watermark) === undefined &&
-        !epoch.isInstalled(epoch.watermark)
-      ) {
-        this.#runExactly();
-        if (performance.now() > sliceEndMs) {
-          this.#schedulePump();
-          break;
-        }
+      if (this.#mustRunExactly) {
+        clock.enter("deal");
+        this.#deal();
+        clock.enter("exact");
+        const sliceEndMs = performance.now() + EXACT_SLICE_MS;
+        do {
+          this.#runExactly();
+          if (performance.now() > sliceEndMs) {
+            this.#schedulePump();
+            break;
+          }
+        } while (this.#mustRunExactly);
       }
       if (epoch.isOver) {
         this.#isOver = true;
@@ -352,15 +354,23 @@ export class EpochRun {
         this.#done.resolve();
         return;
       }
-      clock?.enter("deal");
+      clock.enter("deal");
       this.#deal();
-      clock?.enter("validate");
-      epoch.flush();
-      clock?.enter("idle");
-      if (epoch.watermark !== before || this.#timer === undefined) this.#armStallTimer();
+      if (this.#p.shardSeats.length > 0) {
+        clock.enter("validate");
+        epoch.flush();
+      }
+      clock.enter("idle");
     } catch (error) {
       this.#fail(error);
     }
+  }
+
+  /** The watermark stands at something nobody works on. */
+  get #mustRunExactly(): boolean {
+    const epoch = this.#epoch;
+    const { watermark } = epoch;
+    return !epoch.isDone && this.#queues.seatOf(watermark) === undefined && !epoch.isInstalled(watermark);
   }
 
   /** The watermark stands at something nobody works on: it is run here, with what follows in the same state. */
@@ -429,49 +439,56 @@ export class EpochRun {
         if (!this.#dealBatch(seat) && (this.#inFlight[seat.index] !== 0 || !this.#queues.steal(seat.index))) break;
   }
 
+  readonly #isRefused = (index: number): boolean => (this.#p.hints[index]?.gasLimit ?? 0) > this.#epoch.gasLeft;
+
   /** Sends the next batch; false when there is none. */
   #dealBatch(seat: ExecutorSeat): boolean {
-    const epoch = this.#epoch;
-    const { id, txs, hints } = this.#p;
-    const { gasLeft } = epoch;
-    const indexes = this.#queues.take(seat.index, (index) => (hints[index]?.gasLimit ?? 0) > gasLeft);
+    const { id, txs } = this.#p;
+    const indexes = this.#queues.take(seat.index, this.#isRefused);
     if (indexes.length === 0) return false;
-    const first = indexes[0] as number;
-    const entries: StateEntry[] = [];
-    const versions = this.#versionsFor(seat.index, indexes);
-    for (const index of this.#p.areReading && !seat.isGuest ? [] : indexes) {
-      const { sender, raw } = txs[index] as TxInput;
-      const toAt = hints[index]?.toAt ?? -1;
-      for (const address of toAt < 0 ? [sender] : [sender, raw.subarray(toAt, toAt + 20)]) {
-        if (seat.tellAccount(toHexKey(address)))
-          this.#addEntry(seat, entries, { kind: "account", address, account: epoch.likelyAccount(address, first) });
-      }
-    }
     const batch = this.#p.nextBatch();
     this.#batchSeats.set(batch, seat.index);
     this.#batchIndexes.set(batch, indexes);
     this.#inFlight[seat.index] = (this.#inFlight[seat.index] as number) + 1;
-    seat.send({
-      kind: "run",
-      epoch: id,
-      batch,
-      entries,
-      versions,
-      txs: indexes.map((index) => {
-        const { raw, sender, l1FeeWei } = txs[index] as TxInput;
-        return { index, raw, sender, l1FeeWei };
+    const corrections = this.#corrections[seat.index] as Map<string, SlotVersion>;
+    seat.sendEncoded(
+      encodeRun({
+        epoch: id,
+        batch,
+        entries: this.#p.areReading && !seat.isGuest ? [] : this.#entriesFor(seat, indexes),
+        versions: corrections.values(),
+        news: this.#newsFor(seat.index, indexes),
+        indexes,
+        txs: indexes.map((index) => txs[index] as TxInput),
       }),
-    });
+    );
+    corrections.clear();
     return true;
   }
 
-  /** What an executor must know of results of others to run these. */
-  #versionsFor(seat: number, indexes: readonly number[]): SlotVersion[] {
+  /** Accounts it is likely to ask for. */
+  #entriesFor(seat: ExecutorSeat, indexes: readonly number[]): StateEntry[] {
+    const { txs, hints } = this.#p;
+    const first = indexes[0] as number;
+    const entries: StateEntry[] = [];
+    for (const index of indexes) {
+      const { sender, raw } = txs[index] as TxInput;
+      const toAt = hints[index]?.toAt ?? -1;
+      for (const address of toAt < 0 ? [sender] : [sender, raw.subarray(toAt, toAt + 20)])
+        if (seat.tellAccount(toHexKey(address)))
+          this.#addEntry(seat, entries, {
+            kind: "account",
+            address,
+            account: this.#epoch.likelyAccount(address, first),
+          });
+    }
+    return entries;
+  }
+
+  /** Results of others that an executor must know of to run these. */
+  #newsFor(seat: number, indexes: readonly number[]): News[] {
     const epoch = this.#epoch;
-    const versions: SlotVersion[] = [];
-    const corrections = this.#corrections[seat] as Map<string, SlotVersion>;
-    versions.push(...corrections.values());
-    corrections.clear();
+    const news: News[] = [];
     const told = this.#told[seat] as Map<number, TxRecord>;
     const { before, firstBefore } = this.#plan;
     for (const index of indexes)
@@ -481,33 +498,47 @@ export class EpochRun {
         const record = epoch.record(writer);
         if (record === undefined || told.get(writer) === record) continue;
         told.set(writer, record);
-        addVersions(versions, record, writer);
+        news.push({ writer, record });
       }
-    return versions;
+    return news;
   }
 
+  /**
+   * Looks now and then whether anybody holds the watermark up. One timer for all: to start it again with every result
+   * would cost more than the looks.
+   */
   #armStallTimer(): void {
-    clearTimeout(this.#timer);
-    const at = this.#epoch.watermark;
-    const { shardSeats, seats } = this.#p;
-    const awaited = shardSeats.map((seat) => this.#epoch.awaitedRound(seat.index));
     this.#timer = setTimeout(() => {
-      this.#timer = undefined;
       if (this.#isOver) return;
-      // Executors may be waiting for a shard: it comes first.
-      const silent = shardSeats.filter(
-        ({ index }) => awaited[index] !== undefined && this.#epoch.awaitedRound(index) === awaited[index],
-      );
-      for (const shard of silent) shard.drop(new Error("it does not answer"));
-      const seat = this.#queues.seatOf(at);
-      if (silent.length === 0 && this.#epoch.watermark === at && seat !== undefined) {
-        this.#stalls++;
-        seats[seat]?.stalled();
-        this.#passOver(seat);
-        this.#queues.giveUp(at);
+      try {
+        if (this.#hasStalled(performance.now())) this.#pump();
+      } catch (error) {
+        this.#fail(error);
       }
-      this.#pump();
-    }, this.#p.stallMs);
+      if (!this.#isOver) this.#armStallTimer();
+    }, this.#p.stallMs / LOOKS);
+  }
+
+  /** Passes over who holds the watermark up; false: nobody does. */
+  #hasStalled(nowMs: number): boolean {
+    const { shardSeats, seats, stallMs } = this.#p;
+    // Executors may be waiting for a shard: it comes first.
+    let isShardSilent = false;
+    for (const shard of shardSeats) {
+      const round = this.#epoch.awaitedRound(shard.index);
+      if (!this.#awaited[shard.index]?.isOverdue(round ?? -1, nowMs, stallMs) || round === undefined) continue;
+      isShardSilent = true;
+      shard.drop(new Error("it does not answer"));
+    }
+    const at = this.#epoch.watermark;
+    const isOverdue = this.#stood.isOverdue(at, nowMs, stallMs);
+    const seat = this.#queues.seatOf(at);
+    if (!isOverdue || isShardSilent || seat === undefined) return isShardSilent;
+    this.#stalls++;
+    seats[seat]?.stalled();
+    this.#passOver(seat);
+    this.#queues.giveUp(at);
+    return true;
   }
 
   /** Deals what a silent or lost executor had to the others; without others it waits for the watermark. */
@@ -523,7 +554,7 @@ export class EpochRun {
   /** Tells the caches what came of the epoch: what changed, and what they may have taken from results that did not hold. */
   #tellExecutors(writes: StateWrites): void {
     const { state } = this.#p;
-    const entries = entriesOf(writes);
+    const entries: StateEntry[] = [];
     for (const [key, slots] of this.#repairs) {
       const address = fromHex(key);
       const net = writes.accounts.get(key);
@@ -535,6 +566,19 @@ export class EpochRun {
         entries.push({ kind: "slot", address, slot, value });
       }
     }
-    tellAll(this.#p.seats, entries);
+    tellAll(this.#p.seats, writes, entries);
+  }
+}
+
+/** Since when something has not moved, as far as anybody looked. */
+class Standstill {
+  #at = Number.NaN;
+  #sinceMs = 0;
+
+  isOverdue(at: number, nowMs: number, afterMs: number): boolean {
+    if (at === this.#at) return nowMs - this.#sinceMs >= afterMs;
+    this.#at = at;
+    this.#sinceMs = nowMs;
+    return false;
   }
 }

@@ -7,7 +7,9 @@ import { codecError, Reader, Writer } from "../../base/binary.ts";
 import { bytesEqual } from "../../base/bytes.ts";
 import { packedSizeMax, packWords, unpackWords } from "../../base/zero-words.ts";
 import { EMPTY_CODE_HASH } from "../../protocol/ordered-trie.ts";
-import type { Account, BlockEnv, Fork, MissingKey } from "../execution.ts";
+import type { StateWrites } from "../../protocol/state-writes.ts";
+import type { Account, BlockEnv, Fork, MissingKey, TxInput } from "../execution.ts";
+import { ACCOUNT as ACCOUNT_LAYOUT, SLOT as SLOT_LAYOUT } from "../wasm/layout.ts";
 import { Output, TxRecord } from "../wasm/result.ts";
 
 /** Something an executor may take for true; wrong ones cost time only. Block hashes and code must be right. */
@@ -89,14 +91,28 @@ const SLOT = 1;
 const CODE = 2;
 const BLOCK_HASH = 3;
 const COUNT_MAX = 10_000_000;
+/** Fees below it take the short form. */
+const SHORT_FEE_MAX = 2n ** 52n;
+/** Slots of one result that others are told of. */
+const TOLD_SLOTS_MAX = 16;
 /** Of one batch. */
 const RECORD_BYTES_MAX = 1024 * 1024 * 1024;
 const FORKS: readonly Fork[] = ["london", "paris", "shanghai", "cancun", "prague", "osaka"];
 
+/** One for all messages, since each is written at once and copied out of it. */
+let scratch = new Writer(64 * 1024);
+const SCRATCH_MAX = 8 * 1024 * 1024;
+
+function begin(kind: number): Writer {
+  if (scratch.length > SCRATCH_MAX) scratch = new Writer(64 * 1024);
+  scratch.truncate(0);
+  return scratch.byte(kind);
+}
+
 export function encodeToExecutor(m: ToExecutor): Uint8Array {
   switch (m.kind) {
     case "epoch": {
-      const w = new Writer(256).byte(EPOCH).uvarint(m.epoch);
+      const w = begin(EPOCH).uvarint(m.epoch);
       const e = m.env;
       w.uvarint(e.chainId).uvarint(e.number).uvarint(e.timestamp).uvarint(e.gasLimit);
       w.bigint(e.baseFeePerGasWei).bigint(e.blobBaseFeeWei).fixed(e.coinbase).fixed(e.prevRandao);
@@ -105,34 +121,90 @@ export function encodeToExecutor(m: ToExecutor): Uint8Array {
         .byte(e.feePolicy === "op" ? 1 : 0)
         .finish();
     }
-    case "run": {
-      const w = new Writer(16_384).byte(RUN).uvarint(m.epoch).uvarint(m.batch);
-      writeEntries(w, m.entries);
-      w.list(m.versions, (v) =>
-        w
-          .fixed(v.address)
-          .fixed(v.slot)
-          .fixed(v.value)
-          .uvarint(v.writer + 1)
-          .uvarint(v.reader),
-      );
-      w.list(m.txs, (tx) => w.uvarint(tx.index).bigint(tx.l1FeeWei).fixed(tx.sender).bytes(tx.raw));
-      return w.finish();
-    }
+    case "run":
+      return encodeRun({ ...m, indexes: m.txs.map(({ index }) => index), news: [] });
     case "state": {
-      const w = new Writer(4_096).byte(STATE).uvarint(m.epoch).uvarint(m.batch);
+      const w = begin(STATE).uvarint(m.epoch).uvarint(m.batch);
       writeEntries(w, m.entries);
       return w.finish();
     }
-    case "update": {
-      const w = new Writer(16_384).byte(UPDATE);
-      writeEntries(w, m.entries);
-      return w.finish();
-    }
+    case "update":
+      return encodeUpdate(undefined, m.entries);
     case "forget":
       break;
   }
   return Uint8Array.of(FORGET);
+}
+
+/** A result others are to know of: what the transaction at `writer` left behind in slots. */
+export type News = { readonly writer: number; readonly record: TxRecord };
+
+/** A batch as it is dealt, without an object for each of its parts; `indexes`: of `txs`, one for one. */
+export function encodeRun(p: {
+  readonly epoch: number;
+  readonly batch: number;
+  readonly entries: readonly StateEntry[];
+  readonly versions: Iterable<SlotVersion>;
+  readonly news: readonly News[];
+  readonly indexes: readonly number[];
+  readonly txs: readonly TxInput[];
+}): Uint8Array {
+  const w = begin(RUN).uvarint(p.epoch).uvarint(p.batch);
+  writeEntries(w, p.entries);
+  for (const v of p.versions)
+    w.byte(1)
+      .fixed(v.address)
+      .fixed(v.slot)
+      .fixed(v.value)
+      .uvarint(v.writer + 1)
+      .uvarint(v.reader);
+  for (const { writer, record } of p.news) writeNews(w, record, writer);
+  w.byte(0).uvarint(p.indexes.length);
+  for (let i = 0; i < p.indexes.length; i++) {
+    const { l1FeeWei, sender, raw } = p.txs[i] as TxInput;
+    w.uvarint(p.indexes[i] as number);
+    if (l1FeeWei < SHORT_FEE_MAX) w.uvarint(Number(l1FeeWei) + 1);
+    else w.byte(0).bigint(l1FeeWei);
+    w.fixed(sender).bytes(raw);
+  }
+  return w.finish();
+}
+
+/** The slots that a result left behind, as versions. */
+function writeNews(w: Writer, record: TxRecord, writer: number): void {
+  let told = 0;
+  record.forEachAccount((at, slotsAt, slotCount) => {
+    for (let i = 0, slot = slotsAt; i < slotCount && told < TOLD_SLOTS_MAX; i++, slot += SLOT_LAYOUT.size) {
+      if (record.u32(slot + SLOT_LAYOUT.written) === 0) continue;
+      told++;
+      w.byte(1)
+        .fixed(record.slice(at + ACCOUNT_LAYOUT.address, at + ACCOUNT_LAYOUT.address + 20))
+        .fixed(record.slice(slot + SLOT_LAYOUT.key, slot + SLOT_LAYOUT.key + 32))
+        .fixed(record.slice(slot + SLOT_LAYOUT.value, slot + SLOT_LAYOUT.value + 32))
+        .uvarint(writer + 1)
+        .uvarint(writer + 1);
+    }
+  });
+}
+
+/** What is known better now: a net effect, and `entries` beside it. */
+export function encodeUpdate(writes: StateWrites | undefined, entries: readonly StateEntry[]): Uint8Array {
+  const w = begin(UPDATE);
+  let count = entries.length;
+  if (writes !== undefined) {
+    count += writes.codes.size;
+    for (const write of writes.accounts.values()) count += 1 + write.storage.size;
+  }
+  w.uvarint(count);
+  if (writes !== undefined) {
+    for (const [address, write] of writes.accounts) {
+      writeAccount(w.byte(ACCOUNT).hex(address), write.account);
+      for (const [slot, value] of write.storage) w.byte(SLOT).hex(address).hex(slot).fixed(value);
+    }
+    for (const [hash, code] of writes.codes) w.byte(CODE).hex(hash).bytes(code);
+  }
+  for (const entry of entries) writeEntry(w, entry);
+  return w.finish();
 }
 
 /** @throws {CodecError} */
@@ -160,19 +232,20 @@ export function decodeToExecutor(bytes: Uint8Array): ToExecutor {
     case RUN: {
       const [epoch, batch] = [r.uvarint(), r.uvarint()];
       const entries = readEntries(r);
-      const versions = r.list(COUNT_MAX, () => ({
-        address: r.fixed(20),
-        slot: r.fixed(32),
-        value: r.fixed(32),
-        writer: r.uvarint() - 1,
-        reader: r.uvarint(),
-      }));
-      const txs = r.list(COUNT_MAX, () => ({
-        index: r.uvarint(),
-        l1FeeWei: r.bigint(),
-        sender: r.fixed(20),
-        raw: r.bytes(),
-      }));
+      const versions: SlotVersion[] = [];
+      while (r.byte() === 1)
+        versions.push({
+          address: r.fixed(20),
+          slot: r.fixed(32),
+          value: r.fixed(32),
+          writer: r.uvarint() - 1,
+          reader: r.uvarint(),
+        });
+      const txs = r.list(COUNT_MAX, () => {
+        const index = r.uvarint();
+        const fee = r.uvarint();
+        return { index, l1FeeWei: fee === 0 ? r.bigint() : BigInt(fee - 1), sender: r.fixed(20), raw: r.bytes() };
+      });
       return { kind: "run", epoch, batch, entries, versions, txs };
     }
     case STATE:
@@ -262,24 +335,25 @@ export function decodeFromExecutor(bytes: Uint8Array): FromExecutor {
 }
 
 export function writeEntries(w: Writer, entries: readonly StateEntry[]): void {
-  w.list(entries, (entry) => {
-    switch (entry.kind) {
-      case "account": {
-        w.byte(ACCOUNT).fixed(entry.address);
-        writeAccount(w, entry.account);
-        break;
-      }
-      case "slot":
-        w.byte(SLOT).fixed(entry.address).fixed(entry.slot).fixed(entry.value);
-        break;
-      case "code":
-        w.byte(CODE).fixed(entry.codeHash).bytes(entry.code);
-        break;
-      case "blockHash":
-        w.byte(BLOCK_HASH).uvarint(entry.number).fixed(entry.hash);
-        break;
-    }
-  });
+  w.uvarint(entries.length);
+  for (const entry of entries) writeEntry(w, entry);
+}
+
+function writeEntry(w: Writer, entry: StateEntry): void {
+  switch (entry.kind) {
+    case "account":
+      writeAccount(w.byte(ACCOUNT).fixed(entry.address), entry.account);
+      break;
+    case "slot":
+      w.byte(SLOT).fixed(entry.address).fixed(entry.slot).fixed(entry.value);
+      break;
+    case "code":
+      w.byte(CODE).fixed(entry.codeHash).bytes(entry.code);
+      break;
+    case "blockHash":
+      w.byte(BLOCK_HASH).uvarint(entry.number).fixed(entry.hash);
+      break;
+  }
 }
 
 /** Entries hold views of what is read. */
@@ -301,13 +375,13 @@ export function readEntries(r: Reader): StateEntry[] {
 }
 
 export function writeAccount(w: Writer, account: Account | undefined): void {
-  w.optional(account, (a) =>
-    w
-      .bigint(a.nonce)
-      .bigint(a.balanceWei)
-      .fixed(a.codeHash)
-      .byte(a.hasStorage === true ? 1 : 0),
-  );
+  if (account === undefined) w.byte(0);
+  else
+    w.byte(1)
+      .bigint(account.nonce)
+      .bigint(account.balanceWei)
+      .fixed(account.codeHash)
+      .byte(account.hasStorage === true ? 1 : 0);
 }
 
 export function readAccount(r: Reader): Account | undefined {

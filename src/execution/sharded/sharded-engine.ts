@@ -22,7 +22,7 @@ import { OverlayReader } from "../overlay.ts";
 import type { WasmEngine } from "../wasm/wasm.ts";
 import { DealDecision, type Expectation } from "./deal-decision.ts";
 import { type EpochOutcome, EpochRun } from "./epoch-run.ts";
-import { entriesOf, tellAll } from "./executor-news.ts";
+import { tellAll } from "./executor-news.ts";
 import { ExecutorSeat } from "./executor-seat.ts";
 import { hintOf, type TxHint } from "./hints.ts";
 import type { FromExecutor } from "./messages.ts";
@@ -305,6 +305,7 @@ export class ShardedEngine implements Engine {
       if (this.#options.clock === undefined) {
         const { deal, answer, take, validate, settle } = this.#clock.take();
         overhead = deal + answer + take + validate + settle;
+        this.#options.metrics?.validationSeconds.inc((take + validate) / 1_000_000);
       }
       this.#decision.dealtOut(expected, micros, overhead);
       this.#measure(outcome, txs.length);
@@ -321,7 +322,7 @@ export class ShardedEngine implements Engine {
     } else {
       const writes = emptyWrites();
       for (const part of this.#untold) mergeWrites(writes, part);
-      tellAll(this.#seats, entriesOf(writes));
+      tellAll(this.#seats, writes);
     }
     this.#untold = [];
     this.#untoldAccounts = 0;
@@ -342,7 +343,7 @@ export class ShardedEngine implements Engine {
     metrics.ignored.inc(stats.ignoredResults);
     metrics.stalls.inc(outcome.stalls);
     metrics.executorSeconds.inc(outcome.executorMicros / 1_000_000);
-    metrics.validationSeconds.inc(outcome.validation.micros / 1_000_000);
+    metrics.validationSeconds.inc(outcome.validation.remoteMicros / 1_000_000);
     metrics.accesses.inc(outcome.validation.accesses);
     const traffic = this.shardTraffic;
     const counted = this.#countedTraffic;
