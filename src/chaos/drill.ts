@@ -136,7 +136,7 @@ export async function runDrill(scenario: Scenario, options: DrillOptions): Promi
     await load.stop();
     event("checking the invariants");
     const resolved = await steps.until({ ready: true }, patience * 20_000);
-    invariants = await checkInvariants({ network, load, watch, clock, signal, patience });
+    invariants = await checkInvariants({ network, load, watch, clock, signal, patience, event });
     invariants["I"] = alarmFinding(bounds, resolved !== undefined, watch, network);
   } catch (error) {
     failure = error instanceof Error ? error.message : String(error);

@@ -63,6 +63,7 @@ type Checked = {
   readonly signal: AbortSignal;
   /** How many times longer than meant may be waited for what must come. */
   readonly patience: number;
+  readonly event: (what: string) => void;
 };
 
 /** Where a drill ended: who serves, and the newest block that holds something accepted. */
@@ -90,13 +91,16 @@ export async function checkInvariants(c: Checked): Promise<Findings> {
       return { A: lost, B: lost, C: lost, D: lost, E: lost, F: lost, G: lost, H: lost, J: lost, K: memory(c) };
     }
     const serving = settled.node;
+    c.event(settled.missing ?? "everything accepted is on L1, under an output");
     const accepted = await checkAccepted(c, serving);
     const withdrawal = await withdrawOnce(c, serving);
+    c.event(withdrawal ?? "a withdrawal was taken home");
     // Nothing seals, posts or proposes any more: what is compared does not move.
     const sealed = await sealedHashes(serving);
     for (const node of network.nodes) if (node !== serving) await node.stop();
     await serving.signal("SIGTERM");
     const derived = await deriveAgain(c, l1, close);
+    c.event(`L1 alone gives ${derived.chain.head} blocks`);
     const context = { ...c, l1, derived, at: derived.verifier.status().l1Derived };
     const [settlement, segments] = [await checkOutputs(context, sealed, settled), await checkSegments(context)];
     return {

@@ -21,6 +21,7 @@ const root = resolve(import.meta.dirname, "..", "..");
 const POLL_MS = 100;
 /** Long, to end a test that is broken and not one on a busy machine. */
 const WAIT_MAX_MS = 180_000;
+export const REQUEST_MAX_MS = 60_000;
 /** A story waits for L1 at every turn: what is idle goes there in seconds, not after the half minute of a devnet. */
 export const STORY_SETTINGS = {
   SHEAF_PUBLISHER_AGE_MAX_SECONDS: "2",
@@ -81,21 +82,25 @@ export function clientsOf(endpoints: Endpoints, clusterIndex = 0, accountIndex =
   });
   const signer = privateKeyToAccount(account.privateKey);
   const options = { pollingInterval: POLL_MS };
+  // viem repeats a request that takes longer than this: one that only waits for a busy machine must not be sent twice.
+  const patient = { timeout: REQUEST_MAX_MS };
   return {
     account: signer,
     l1Chain,
     l2Chain,
-    l1: createWalletClient({ chain: l1Chain, account: signer, transport: http(), ...options })
+    l1: createWalletClient({ chain: l1Chain, account: signer, transport: http(undefined, patient), ...options })
       .extend(publicActions)
       .extend(publicActionsL1())
       .extend(walletActionsL1()),
-    l2: createWalletClient({ chain: l2Chain, account: signer, transport: http(), ...options })
+    l2: createWalletClient({ chain: l2Chain, account: signer, transport: http(undefined, patient), ...options })
       .extend(publicActions)
       .extend(publicActionsL2())
       .extend(walletActionsL2()),
-    verifier: createPublicClient({ chain: l2Chain, transport: http(cluster.verifierRpcUrl), ...options }).extend(
-      publicActionsL2(),
-    ),
+    verifier: createPublicClient({
+      chain: l2Chain,
+      transport: http(cluster.verifierRpcUrl, patient),
+      ...options,
+    }).extend(publicActionsL2()),
     cluster,
   };
 }

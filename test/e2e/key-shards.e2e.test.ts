@@ -11,7 +11,7 @@ import { parseEther } from "viem";
 import { buildStale } from "../../src/devnet/build.ts";
 import type { Endpoints } from "../../src/devnet/devnet.ts";
 import { JsonRpcClient } from "../../src/l1/json-rpc.ts";
-import { clientsOf, NetworkProcess, sheaf, until } from "./fixture.ts";
+import { clientsOf, NetworkProcess, REQUEST_MAX_MS, sheaf, until } from "./fixture.ts";
 
 test("the state moves from two key shards to four and back while blocks go on", async (t) => {
   await buildStale();
@@ -39,7 +39,7 @@ test("the state moves from two key shards to four and back while blocks go on", 
       const to = `0x${(++sent).toString(16).padStart(40, "a")}` as const;
       const hash = await l2.sendTransaction({ to, value: parseEther("0.001") });
       await until("a receipt", async () => {
-        const receipt = await new JsonRpcClient({ url: cluster.rpcUrl, timeoutMs: 10_000 }).call(
+        const receipt = await new JsonRpcClient({ url: cluster.rpcUrl, timeoutMs: REQUEST_MAX_MS }).call(
           "eth_getTransactionReceipt",
           [hash],
         );
@@ -57,8 +57,8 @@ test("the state moves from two key shards to four and back while blocks go on", 
   assert.ok(sent > 1, "there was a load");
   await assert.rejects(sheaf("admin", "key-shards", node, "1000"), /ADMIN_INVALID/);
 
-  const rpc = new JsonRpcClient({ url: cluster.rpcUrl, timeoutMs: 10_000 });
-  const verifier = new JsonRpcClient({ url: cluster.verifierRpcUrl, timeoutMs: 10_000 });
+  const rpc = new JsonRpcClient({ url: cluster.rpcUrl, timeoutMs: REQUEST_MAX_MS });
+  const verifier = new JsonRpcClient({ url: cluster.verifierRpcUrl, timeoutMs: REQUEST_MAX_MS });
   const head = (await rpc.call("eth_getBlockByNumber", ["latest", false])) as { number: string; hash: string };
   const times: number[] = [];
   for (let n = 1; n <= Number(head.number); n++) {
@@ -76,7 +76,7 @@ test("the state moves from two key shards to four and back while blocks go on", 
 
   await network.stop();
   const again = await network.start(false);
-  const after = new JsonRpcClient({ url: (again.clusters[0] as typeof cluster).rpcUrl, timeoutMs: 10_000 });
+  const after = new JsonRpcClient({ url: (again.clusters[0] as typeof cluster).rpcUrl, timeoutMs: REQUEST_MAX_MS });
   const block = (await after.call("eth_getBlockByNumber", [head.number, false])) as { hash: string };
   assert.equal(block.hash, head.hash);
 });

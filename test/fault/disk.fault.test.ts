@@ -15,7 +15,7 @@ import { buildStale } from "../../src/devnet/build.ts";
 import type { Endpoints } from "../../src/devnet/devnet.ts";
 import { JsonRpcClient } from "../../src/l1/json-rpc.ts";
 import { signTransaction } from "../../src/protocol/transaction-codec.ts";
-import { NetworkProcess, until } from "../e2e/fixture.ts";
+import { NetworkProcess, REQUEST_MAX_MS, until } from "../e2e/fixture.ts";
 
 const DISK_BYTES = 96 * 1024 * 1024;
 const ROOM_BYTES = 256 * 1024;
@@ -104,7 +104,7 @@ test("a full disk ends the network with a reason, and with room again nothing is
 
   rmSync(filler);
   const again = await network.start(false);
-  const after = new JsonRpcClient({ url: (again.clusters[0] as typeof cluster).rpcUrl, timeoutMs: 60_000 });
+  const after = new JsonRpcClient({ url: (again.clusters[0] as typeof cluster).rpcUrl, timeoutMs: REQUEST_MAX_MS });
   // The one without an answer is durable or lost.
   try {
     const unanswered = raw(nonce);

@@ -15,14 +15,12 @@ import { seededRandom } from "../../src/chaos/random.ts";
 import type { Endpoints } from "../../src/devnet/devnet.ts";
 import { JsonRpcClient } from "../../src/l1/json-rpc.ts";
 import { signTransaction } from "../../src/protocol/transaction-codec.ts";
-import { NetworkProcess, until } from "../e2e/fixture.ts";
+import { NetworkProcess, REQUEST_MAX_MS, until } from "../e2e/fixture.ts";
 
 const KILLS = 6;
 const SENDERS = 4;
 /** Accepted before each kill, however slow the machine is: the load is a load. */
 const ACCEPTED_PER_ROUND = 12;
-/** Long, to end a test that is broken and not one on a busy machine. */
-const ASK_TIMEOUT_MS = 60_000;
 
 test("kill -9 at random moments loses no accepted transaction and changes no sealed block", async (t) => {
   const seed = Number(process.env["SHEAF_SEED"] ?? Math.floor(systemClock.nowMs() % 1_000_000));
@@ -64,7 +62,7 @@ test("kill -9 at random moments loses no accepted transaction and changes no sea
   for (let round = 0; round < KILLS; round++) {
     const rpc = new JsonRpcClient({
       url: (endpoints.clusters[0] as Endpoints["clusters"][number]).rpcUrl,
-      timeoutMs: ASK_TIMEOUT_MS,
+      timeoutMs: REQUEST_MAX_MS,
     });
     const acceptedBefore = accepted.size;
     const killAtMs = systemClock.nowMs() + 500 + next() * 3_000;
@@ -110,7 +108,7 @@ test("kill -9 at random moments loses no accepted transaction and changes no sea
     endpoints = await network.start(false);
     const after = new JsonRpcClient({
       url: (endpoints.clusters[0] as Endpoints["clusters"][number]).rpcUrl,
-      timeoutMs: ASK_TIMEOUT_MS,
+      timeoutMs: REQUEST_MAX_MS,
     });
     for (const tag of ["safe", "finalized"] as const) {
       const { number } = (await after.call("eth_getBlockByNumber", [tag, false])) as { number: string };
@@ -131,7 +129,7 @@ test("kill -9 at random moments loses no accepted transaction and changes no sea
   }
   const rpc = new JsonRpcClient({
     url: (endpoints.clusters[0] as Endpoints["clusters"][number]).rpcUrl,
-    timeoutMs: ASK_TIMEOUT_MS,
+    timeoutMs: REQUEST_MAX_MS,
   });
   // The last kill may have eaten answers too: one transaction of each sender is durable or lost, and its client asks.
   for (let sender = 0; sender < SENDERS; sender++) {
