@@ -3,6 +3,7 @@
  * typed frozen object, the environment variables, the CLI flags and docs/reference/config.md. Read once, at start.
  * An unknown SHEAF_* variable or a value out of range stops the start and names the variable.
  */
+import { assert } from "./assert.ts";
 import { defineErrors } from "./error.ts";
 
 export const configError = defineErrors("Config", {
@@ -34,6 +35,7 @@ export type ConfigOf<M extends ConfigMap> = { readonly [K in keyof M]: M[K] exte
 export const CONFIG_MAPS = new Map<string, ConfigMap>();
 
 export function defineConfig<const M extends ConfigMap>(folder: string, map: M): M {
+  assert(!CONFIG_MAPS.has(folder), `the settings of ${folder} are declared once`);
   CONFIG_MAPS.set(folder, map);
   return map;
 }

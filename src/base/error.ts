@@ -46,7 +46,8 @@ export function defineErrors<const C extends Record<string, ErrorDoc>>(
   data?: Record<string, unknown>,
   options?: ErrorOptions,
 ) => CodedError<keyof C & string> {
-  ERROR_CATALOGUES.set(domain, catalogue);
+  // A domain may be told in several files.
+  ERROR_CATALOGUES.set(domain, { ...ERROR_CATALOGUES.get(domain), ...catalogue });
   return (code, message, data = {}, options) =>
     new CodedError(domain, code, catalogue[code] as ErrorDoc, message, data, options);
 }

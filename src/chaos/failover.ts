@@ -1,25 +1,117 @@
 /**
- * Owns the failover series: a leader and two standbys on three log servers, under load, whose leader is killed, stopped,
- * cut off or told to hand over, again and again. Measured is what a client feels: the longest time without any
- * confirmation around each fault, over clients of the gateways that the fault spares. Afterwards everything accepted
- * must be in the chain, once, and every node must have the same chain.
+ * Owns the failover series: networks of real processes under load, one of whose processes is killed, stopped, cut off
+ * or told to hand over, again and again. Measured is what clients feel around each fault (gap-clients.ts), and for work
+ * that no client waits for (publisher, proposer) the time until another process has taken it. Afterwards everything
+ * accepted must be in the chain, once, and every node must have the same chain.
+ * A series is made of parts, each on a network of its own shape. Each result is told as it comes; a part whose network
+ * fails is begun anew with what is left of it, so that a series runs unattended.
  * Real processes, signals and sockets; the machine's own speed is in every figure.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { EMPTY_BYTES, toHex } from "../base/bytes.ts";
 import type { Clock } from "../base/clock.ts";
-import { CodedError } from "../base/error.ts";
-import { JsonRpcClient } from "../l1/json-rpc.ts";
-import { signTransaction } from "../protocol/transaction-codec.ts";
-import { ChaosNetwork, chaosError } from "./network.ts";
-import type { NodeProcess } from "./node-process.ts";
+import { seriesOfNodes } from "./failover-nodes.ts";
+import { seriesOfPosting } from "./failover-posting.ts";
+import type { ChainCheck } from "./gap-clients.ts";
 import { seededRandom } from "./random.ts";
 
-/** What is done, and to whom. */
-export const FAULTS = ["kill", "stop", "cut", "hand-over", "kill-standby", "kill-log-server"] as const;
-export type Fault = (typeof FAULTS)[number];
+/** What is done to which role. A sequencer's process is orderer, executor, key shard and sealer in one, and a gateway. */
+export const FAULTS = {
+  kill: "sequencer",
+  stop: "sequencer",
+  cut: "sequencer",
+  "hand-over": "sequencer",
+  "kill-standby": "standby",
+  "kill-log-server": "log node",
+  "kill-lane": "lane",
+  "kill-executor": "executor",
+  "kill-key-shard": "key shard",
+  "kill-publisher": "publisher",
+  "stop-publisher": "publisher",
+  "kill-proposer": "proposer",
+} as const;
+export type Fault = keyof typeof FAULTS;
+export const FAULT_NAMES = Object.keys(FAULTS) as Fault[];
+
+/** Work of a node in processes of its own. */
+const WORKERS = {
+  SHEAF_LANES: "2",
+  SHEAF_LANES_IN: "processes",
+  SHEAF_EXECUTORS: "2",
+  SHEAF_EXECUTORS_IN: "processes",
+  SHEAF_KEY_SHARDS: "2",
+  SHEAF_KEY_SHARDS_IN: "processes",
+};
+
+type Part = {
+  readonly name: string;
+  readonly faults: readonly Fault[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly open: (p: PartOptions) => Promise<Series>;
+};
+
+const PARTS: readonly Part[] = [
+  {
+    name: "nodes",
+    faults: ["kill", "stop", "cut", "hand-over", "kill-standby", "kill-log-server"],
+    env: {},
+    open: (p) => seriesOfNodes(3, p),
+  },
+  {
+    name: "workers",
+    faults: ["kill-lane", "kill-executor", "kill-key-shard"],
+    env: WORKERS,
+    open: (p) => seriesOfNodes(1, p),
+  },
+  {
+    name: "posting",
+    faults: ["kill-publisher", "stop-publisher", "kill-proposer"],
+    env: {},
+    open: (p) => seriesOfPosting(p),
+  },
+];
+
+export type PartOptions = {
+  readonly folder: string;
+  readonly env: Readonly<Record<string, string>>;
+  readonly random: () => number;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+};
+
+/** A network under load whose processes can be harmed. */
+export type Series = {
+  /** Everybody is ready and the load runs. */
+  readonly start: () => Promise<void>;
+  /** One fault, from a network that is ready until it is healed. */
+  readonly inject: (fault: Fault) => Promise<Measured>;
+  /** Ends the load and looks at what became of it. */
+  readonly check: () => Promise<PartCheck>;
+  readonly close: () => Promise<void>;
+};
+
+export type Measured = {
+  /** Longest time without a confirmation. */
+  readonly gapMs: number;
+  /** Until another process did the work, where no client waits for it. */
+  readonly takeoverMs?: number;
+};
+
+export type PartCheck = ChainCheck & {
+  /** Processes that ended though nobody killed them: which, how, and what they said last. */
+  readonly ended: readonly string[];
+  /** Transactions of the posting accounts that L1 took and reverted: content for a place that was taken. */
+  readonly reverted?: number;
+};
+
+export type FaultResult = Measured & { readonly fault: Fault };
+
+/** What is told as it comes. */
+export type FailoverEvent =
+  | ({ readonly kind: "fault"; readonly part: string; readonly seed: number } & FaultResult)
+  | ({ readonly kind: "checked"; readonly part: string; readonly seed: number } & PartCheck)
+  | { readonly kind: "failed"; readonly part: string; readonly seed: number; readonly reason: string };
 
 export type FailoverOptions = {
   /** How many of each. */
@@ -27,359 +119,130 @@ export type FailoverOptions = {
   readonly seed: number;
   /** Settings of every node. */
   readonly env?: Readonly<Record<string, string>>;
+  /** No fault begins after so long. */
+  readonly timeMaxMs?: number;
+  /** A part whose network fails is begun anew so often; default: never, the series fails with it. */
+  readonly retries?: number;
   readonly clock: Clock;
   readonly signal: AbortSignal;
   readonly onEvent: (what: string) => void;
+  readonly onResult?: (event: FailoverEvent) => void;
 };
 
 export type FailoverRow = {
   readonly fault: Fault;
+  readonly role: string;
   readonly count: number;
   readonly gapP50Ms: number;
   readonly gapP95Ms: number;
   readonly gapMaxMs: number;
+  readonly takeoverP50Ms?: number;
+  readonly takeoverP95Ms?: number;
+  readonly takeoverMaxMs?: number;
 };
 
-export type FailoverReport = {
+export type FailoverReport = PartCheck & {
   readonly seed: number;
   readonly rows: readonly FailoverRow[];
-  readonly accepted: number;
-  /** Accepted and in no block at the end. */
-  readonly lost: number;
-  /** In more than one place of the chain. */
-  readonly doubled: number;
-  /** Blocks that nodes have differently. */
-  readonly forked: number;
-  /** Nodes that ended though nobody killed them: which, how, and what they said last. */
-  readonly ended: readonly string[];
-  readonly gaps: readonly { readonly fault: Fault; readonly gapMs: number }[];
+  readonly gaps: readonly FaultResult[];
 };
 
-const NODES = 3;
-const CLIENTS = 6;
-const CLIENT_PAUSE_MS = 30;
-const SYNC_TIMEOUT_MS = 2_000;
-/** A client that was with a node as it stopped turns to another one. */
-const CLIENT_TIMEOUT_MS = 4_000;
-/** Who asks how a node stands has time: on a busy machine it only answers late. */
-const STANDING_TIMEOUT_MS = 15_000;
-const SINK = new Uint8Array(20).fill(0xdd);
-const READY_MS_MAX = 300_000;
-const RECOVERY_MS_MAX = 120_000;
-/** A stopped or cut leader comes back when another one has led for this long. */
-const AWAY_MS = 1_500;
-
-type Standing = { readonly leads: boolean; readonly ready: boolean; readonly reason?: string; readonly head: number };
-type Signed = { readonly hash: string; readonly raw: string };
-
+/** Runs the series. @throws {ChaosError} when a part fails more often than it may be begun anew */
 export async function runFailover(options: FailoverOptions): Promise<FailoverReport> {
+  const { counts, clock, onEvent, seed, signal, retries = 0 } = options;
+  const random = seededRandom(seed);
+  const endMs = clock.nowMs() + (options.timeMaxMs ?? Number.POSITIVE_INFINITY);
+  const gaps: FaultResult[] = [];
+  const checks: PartCheck[] = [];
+  for (const part of PARTS) {
+    const left = shuffled(
+      part.faults.flatMap((fault) => Array.from({ length: counts[fault] ?? 0 }, () => fault)),
+      random,
+    );
+    for (let attempt = 0; left.length > 0 && clock.nowMs() < endMs && !signal.aborted; attempt++) {
+      try {
+        checks.push(await runPart(part, left, { options, random, endMs, gaps }));
+        break;
+      } catch (error) {
+        const reason = error instanceof Error ? error.message : String(error);
+        options.onResult?.({ kind: "failed", part: part.name, seed, reason });
+        if (attempt >= retries || signal.aborted) throw error;
+        onEvent(`${part.name}: ${reason}; begun anew, ${left.length} faults are left`);
+      }
+    }
+  }
+  return { seed, rows: rowsOf(gaps), gaps, ...sumOf(checks) };
+}
+
+/** Takes faults from `left` as they are measured. */
+async function runPart(
+  part: Part,
+  left: Fault[],
+  p: {
+    readonly options: FailoverOptions;
+    readonly random: () => number;
+    readonly endMs: number;
+    readonly gaps: FaultResult[];
+  },
+): Promise<PartCheck> {
+  const { clock, onEvent, signal, seed, env, onResult } = p.options;
   const folder = mkdtempSync(join(tmpdir(), "sheaf-failover-"));
-  const random = seededRandom(options.seed);
-  const network = await ChaosNetwork.start(
-    { nodes: NODES, logServers: 3, l1Endpoints: 1, ...(options.env === undefined ? {} : { env: options.env }) },
-    { folder, random, clock: options.clock, onEvent: () => undefined, signal: options.signal },
-  );
-  const series = new Series(network, options, random);
+  const total = left.length;
   let failed = true;
+  let series: Series | undefined;
   try {
-    const report = await series.run();
-    failed = report.lost + report.doubled + report.forked + report.ended.length > 0;
-    return report;
+    onEvent(`${part.name}: a network of its own starts`);
+    series = await part.open({ folder, env: { ...part.env, ...env }, random: p.random, clock, signal });
+    await series.start();
+    for (let fault = left[0]; fault !== undefined && clock.nowMs() < p.endMs && !signal.aborted; fault = left[0]) {
+      await clock.sleep(500 + 1_000 * p.random(), signal);
+      const result = { fault, ...(await series.inject(fault)) };
+      left.shift();
+      p.gaps.push(result);
+      onResult?.({ kind: "fault", part: part.name, seed, ...result });
+      const taken = result.takeoverMs === undefined ? "" : `, taken over after ${result.takeoverMs} ms`;
+      onEvent(`${total - left.length}/${total} ${fault}: ${result.gapMs} ms without a confirmation${taken}`);
+    }
+    const check = await series.check();
+    onResult?.({ kind: "checked", part: part.name, seed, ...check });
+    failed = check.lost + check.doubled + check.forked + check.ended.length > 0;
+    return check;
   } finally {
-    await series.stop();
-    await network.close();
-    if (failed) options.onEvent(`logs are in ${folder}`);
+    await series?.close();
+    if (failed) onEvent(`logs are in ${folder}`);
     else rmSync(folder, { recursive: true, force: true });
   }
 }
 
-class Series {
-  readonly #network: ChaosNetwork;
-  readonly #o: FailoverOptions;
-  readonly #random: () => number;
-  /** Of the clients. */
-  readonly #rpc: readonly JsonRpcClient[];
-  readonly #standings: readonly JsonRpcClient[];
-  /** Nodes that clients leave alone: a fault is on them. */
-  readonly #faulty = new Set<number>();
-  readonly #accepted = new Set<string>();
-  readonly #confirmedMs: number[] = [];
-  /** Of transactions sent after the newest fault began. */
-  #freshSinceFault = 0;
-  #faultMs = 0;
-  readonly #gaps: { fault: Fault; gapMs: number }[] = [];
-  readonly #stop = new AbortController();
-  #clients: Promise<void>[] = [];
-
-  constructor(network: ChaosNetwork, options: FailoverOptions, random: () => number) {
-    this.#network = network;
-    this.#o = options;
-    this.#random = random;
-    this.#rpc = network.nodes.map((n) => new JsonRpcClient({ url: n.rpcUrl, timeoutMs: CLIENT_TIMEOUT_MS }));
-    this.#standings = network.nodes.map((n) => new JsonRpcClient({ url: n.rpcUrl, timeoutMs: STANDING_TIMEOUT_MS }));
-  }
-
-  async run(): Promise<FailoverReport> {
-    const { counts, clock, onEvent, seed } = this.#o;
-    await this.#allReady();
-    this.#clients = this.#network
-      .users()
-      .slice(0, CLIENTS)
-      .map((key) => this.#client(key));
-    const faults = shuffled(
-      FAULTS.flatMap((fault) => Array.from({ length: counts[fault] ?? 0 }, () => fault)),
-      this.#random,
-    );
-    for (const [i, fault] of faults.entries()) {
-      await this.#allReady();
-      await clock.sleep(500 + 1_500 * this.#random(), this.#o.signal);
-      if (this.#o.signal.aborted) throw chaosError("CHAOS_STEP_FAILED", "the series was stopped");
-      const gapMs = await this.#inject(fault, await this.#leader());
-      this.#gaps.push({ fault, gapMs });
-      onEvent(`${i + 1}/${faults.length} ${fault}: ${gapMs} ms without a confirmation`);
-    }
-    await this.#allReady();
-    await this.stop();
-    await this.#nextBlocks();
-    const check = await this.#check();
-    const ended = this.#network.nodes.flatMap((n) => n.ends.map((end) => `${n.name}: ${end}`));
-    return { seed, rows: rowsOf(this.#gaps), ...check, ended, gaps: this.#gaps };
-  }
-
-  /** Ends the clients, each with the fate of its last transaction known. */
-  async stop(): Promise<void> {
-    this.#stop.abort();
-    await Promise.all(this.#clients);
-  }
-
-  // ---- faults ----
-
-  #inject(fault: Fault, leader: number): Promise<number> {
-    const { nodes, lines, logServers } = this.#network;
-    const node = nodes[leader] as NodeProcess;
-    switch (fault) {
-      case "kill":
-        return this.#around(
-          [leader],
-          () => node.signal("SIGKILL"),
-          async () => node.start(),
-        );
-      case "stop":
-        return this.#around(
-          [leader],
-          () => node.signal("SIGSTOP"),
-          () => node.signal("SIGCONT"),
-        );
-      case "cut": {
-        // Now connections end, now they stay and nothing passes.
-        const how = this.#random() < 0.5 ? { cut: true } : { silent: true };
-        const set = async (line: object): Promise<void> => lines[leader]?.forEach((l) => l.set(line));
-        return this.#around(
-          [leader],
-          () => set(how),
-          () => set({}),
-        );
-      }
-      case "hand-over":
-        return this.#around([], async () => node.order({ handOver: true }), undefined, leader);
-      case "kill-standby": {
-        const other = (leader + 1) % NODES;
-        const standby = nodes[other] as NodeProcess;
-        return this.#around(
-          [other],
-          () => standby.signal("SIGKILL"),
-          async () => standby.start(),
-        );
-      }
-      case "kill-log-server":
-        break;
-    }
-    let name = "";
-    return this.#around(
-      [],
-      async () => {
-        name = await this.#orderServer();
-        await logServers?.kill(name);
-      },
-      async () => logServers?.restart(name),
-    );
-  }
-
-  /** Longest time without a confirmation, from the fault until new transactions are confirmed and it is healed. */
-  async #around(
-    faulty: readonly number[],
-    begin: () => Promise<unknown>,
-    heal: (() => Promise<unknown>) | undefined,
-    leaves?: number,
-  ): Promise<number> {
-    const { clock, signal } = this.#o;
-    for (const i of faulty) this.#faulty.add(i);
-    this.#faultMs = clock.nowMs();
-    this.#freshSinceFault = 0;
-    await begin();
-    await this.#until(
-      "confirmations after the fault",
-      RECOVERY_MS_MAX,
-      async () => this.#freshSinceFault >= 2 * CLIENTS,
-    );
-    if (leaves !== undefined)
-      await this.#until("another leader", RECOVERY_MS_MAX, async () => (await this.#standing(leaves))?.leads === false);
-    if (heal !== undefined) {
-      await clock.sleep(AWAY_MS, signal);
-      await heal();
-      await clock.sleep(AWAY_MS, signal);
-    }
-    for (const i of faulty) this.#faulty.delete(i);
-    let gapMs = 0;
-    let lastMs = this.#confirmedMs.findLast((ms) => ms <= this.#faultMs) ?? this.#faultMs;
-    for (const ms of this.#confirmedMs)
-      if (ms > lastMs) {
-        gapMs = Math.max(gapMs, ms - lastMs);
-        lastMs = ms;
-      }
-    return gapMs;
-  }
-
-  async #orderServer(): Promise<string> {
-    const { logServers } = this.#network;
-    const js = await logServers?.connect();
-    try {
-      const order = (await js?.streamNames())?.find((name) => name.endsWith("-order"));
-      const leader = order === undefined ? undefined : (await js?.streamServers(order))?.leader;
-      return leader ?? (logServers?.nodes[0]?.name as string);
-    } finally {
-      await js?.close();
-    }
-  }
-
-  // ---- what nodes say ----
-
-  async #standing(i: number): Promise<Standing | undefined> {
-    try {
-      return (await this.#standings[i]?.call("sheaf_leader", [])) as Standing;
-    } catch {
-      return undefined;
-    }
-  }
-
-  async #leader(): Promise<number> {
-    let found = -1;
-    await this.#until("one leader", READY_MS_MAX, async () => {
-      const standings = await Promise.all(this.#network.nodes.map((_, i) => this.#standing(i)));
-      found = standings.findIndex((s) => s?.leads === true);
-      return standings.filter((s) => s?.leads === true).length === 1;
-    });
-    return found;
-  }
-
-  async #allReady(): Promise<void> {
-    await this.#until("all nodes are ready", READY_MS_MAX, async () => {
-      const standings = await Promise.all(this.#network.nodes.map((_, i) => this.#standing(i)));
-      return standings.every((s) => s?.ready === true) && standings.filter((s) => s?.leads === true).length === 1;
-    });
-  }
-
-  /** What is confirmed now is sealed everywhere then. */
-  async #nextBlocks(): Promise<void> {
-    const heads = async (): Promise<number[]> =>
-      (await Promise.all(this.#network.nodes.map((_, i) => this.#standing(i)))).map((s) => s?.head ?? 0);
-    const newest = Math.max(...(await heads()));
-    await this.#until("two more blocks", READY_MS_MAX, async () => Math.min(...(await heads())) >= newest + 2);
-  }
-
-  async #until(what: string, timeoutMs: number, holds: () => Promise<boolean>): Promise<void> {
-    const { clock, signal } = this.#o;
-    const endMs = clock.nowMs() + timeoutMs;
-    while (!(await holds())) {
-      if (signal.aborted || clock.nowMs() > endMs) {
-        const standings = await Promise.all(this.#network.nodes.map((_, i) => this.#standing(i)));
-        throw chaosError("CHAOS_STEP_FAILED", `not in ${timeoutMs} ms: ${what}; ${JSON.stringify(standings)}`);
-      }
-      await clock.sleep(50);
-    }
-  }
-
-  // ---- clients ----
-
-  async #client(key: Uint8Array): Promise<void> {
-    const { clock } = this.#o;
-    for (let nonce = 0; !this.#stop.signal.aborted; nonce++) {
-      const tx = this.#sign(key, nonce);
-      const sentMs = clock.nowMs();
-      while (!(await this.#offer(tx))) await clock.sleep(20 + 30 * this.#random());
-      this.#confirmedMs.push(clock.nowMs());
-      if (sentMs >= this.#faultMs) this.#freshSinceFault++;
-      await clock.sleep(2 * CLIENT_PAUSE_MS * this.#random());
-    }
-  }
-
-  /** True when it is confirmed. */
-  async #offer(tx: Signed): Promise<boolean> {
-    const usable = this.#network.nodes.flatMap((n, i) => (n.open && !this.#faulty.has(i) ? [i] : []));
-    const at = usable[Math.floor(this.#random() * usable.length)];
-    if (at === undefined) return false;
-    const rpc = this.#rpc[at] as JsonRpcClient;
-    try {
-      if (!this.#accepted.has(tx.hash)) {
-        await rpc.call("eth_sendRawTransactionSync", [tx.raw, SYNC_TIMEOUT_MS]);
-        this.#accepted.add(tx.hash);
-        return true;
-      }
-      return (await rpc.call("eth_getTransactionReceipt", [tx.hash])) !== null;
-    } catch (error) {
-      const { rpcCode, rpcMessage } = error instanceof CodedError ? error.data : {};
-      // Accepted and not confirmed in time, or before, by an answer that was lost.
-      if (rpcCode === 4 || /already known|nonce too low/.test(String(rpcMessage))) this.#accepted.add(tx.hash);
-      return false;
-    }
-  }
-
-  #sign(key: Uint8Array, nonce: number): Signed {
-    const tx = signTransaction(
-      {
-        ...{ type: 2, chainId: this.#network.chainId, nonce: BigInt(nonce), to: SINK, valueWei: 1n, data: EMPTY_BYTES },
-        ...{ gasLimit: 21_000n, maxFeePerGasWei: 100_000_000_000n, maxPriorityFeePerGasWei: 1n },
-      },
-      key,
-    );
-    return { hash: toHex(tx.hash), raw: toHex(tx.raw) };
-  }
-
-  // ---- the end ----
-
-  async #check(): Promise<Pick<FailoverReport, "accepted" | "lost" | "doubled" | "forked">> {
-    const heads = (await Promise.all(this.#network.nodes.map((_, i) => this.#standing(i)))).map((s) => s?.head ?? 0);
-    const [first] = this.#standings;
-    const places = new Map<string, number>();
-    let forked = 0;
-    for (let number = 0; number <= Math.min(...heads); number++) {
-      const tag = `0x${number.toString(16)}`;
-      const blocks = await Promise.all(
-        this.#standings.map(async (rpc) => (await rpc.call("eth_getBlockByNumber", [tag, false])) as BlockJson),
-      );
-      if (new Set(blocks.map((b) => b.hash)).size > 1) forked++;
-      for (const hash of blocks[0]?.transactions ?? []) places.set(hash, (places.get(hash) ?? 0) + 1);
-    }
-    let lost = 0;
-    for (const hash of this.#accepted)
-      if (!places.has(hash) && (await first?.call("eth_getTransactionReceipt", [hash])) === null) lost++;
-    const doubled = [...places.values()].filter((count) => count > 1).length;
-    return { accepted: this.#accepted.size, lost, doubled, forked };
-  }
+export function sumOf(checks: readonly PartCheck[]): PartCheck {
+  const sum = (of: (c: PartCheck) => number | undefined): number => checks.reduce((n, c) => n + (of(c) ?? 0), 0);
+  return {
+    accepted: sum((c) => c.accepted),
+    lost: sum((c) => c.lost),
+    doubled: sum((c) => c.doubled),
+    forked: sum((c) => c.forked),
+    ended: checks.flatMap((c) => c.ended),
+    reverted: sum((c) => c.reverted),
+  };
 }
 
-type BlockJson = { readonly hash: string; readonly transactions: readonly string[] };
-
-function rowsOf(gaps: readonly { fault: Fault; gapMs: number }[]): FailoverRow[] {
-  return FAULTS.flatMap((fault) => {
-    const sorted = gaps
-      .filter((g) => g.fault === fault)
-      .map((g) => g.gapMs)
-      .sort((a, b) => a - b);
-    if (sorted.length === 0) return [];
-    const at = (q: number): number => sorted[Math.min(sorted.length - 1, Math.ceil(sorted.length * q) - 1)] as number;
-    return [{ fault, count: sorted.length, gapP50Ms: at(0.5), gapP95Ms: at(0.95), gapMaxMs: at(1) }];
+export function rowsOf(results: readonly FaultResult[]): FailoverRow[] {
+  return FAULT_NAMES.flatMap((fault) => {
+    const own = results.filter((r) => r.fault === fault);
+    if (own.length === 0) return [];
+    const gap = quantiles(own.map((r) => r.gapMs));
+    const row = { fault, role: FAULTS[fault], count: own.length };
+    const gaps = { gapP50Ms: gap(0.5), gapP95Ms: gap(0.95), gapMaxMs: gap(1) };
+    const taken = own.flatMap((r) => (r.takeoverMs === undefined ? [] : [r.takeoverMs]));
+    if (taken.length === 0) return [{ ...row, ...gaps }];
+    const at = quantiles(taken);
+    return [{ ...row, ...gaps, takeoverP50Ms: at(0.5), takeoverP95Ms: at(0.95), takeoverMaxMs: at(1) }];
   });
+}
+
+function quantiles(values: readonly number[]): (q: number) => number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return (q) => sorted[Math.min(sorted.length - 1, Math.ceil(sorted.length * q) - 1)] as number;
 }
 
 function shuffled<T>(items: readonly T[], random: () => number): T[] {

@@ -5,20 +5,27 @@
 import { Command, CommanderError } from "commander";
 import { refuseUnknownVariables } from "../base/config.ts";
 import { CodedError } from "../base/error.ts";
-import { addAdminCommand } from "./admin.ts";
-import { addBenchCommand } from "./bench.ts";
-import { addChaosCommand } from "./chaos.ts";
-import { addConfigCommand } from "./config.ts";
+import "../node/settings.ts";
 import type { CommandContext } from "./context.ts";
-import { addDevnetCommand } from "./devnet.ts";
-import { addInitCommand } from "./init.ts";
-import { addPkiCommand } from "./pki.ts";
-import { addReceiptCommand } from "./receipt.ts";
-import { addRunCommand } from "./run.ts";
-import { addSnapshotCommand } from "./snapshot.ts";
-import { addStatusCommand } from "./status.ts";
-import { addUpCommand } from "./up.ts";
-import { addVerifyCommand } from "./verify.ts";
+
+type AddCommand = (program: Command, context: CommandContext) => void;
+
+/** In the order of the help text. One that is named is the only one loaded: a process is up sooner. */
+const COMMANDS: Readonly<Record<string, () => Promise<AddCommand>>> = {
+  devnet: async () => (await import("./devnet.ts")).addDevnetCommand,
+  init: async () => (await import("./init.ts")).addInitCommand,
+  up: async () => (await import("./up.ts")).addUpCommand,
+  run: async () => (await import("./run.ts")).addRunCommand,
+  pki: async () => (await import("./pki.ts")).addPkiCommand,
+  status: async () => (await import("./status.ts")).addStatusCommand,
+  verify: async () => (await import("./verify.ts")).addVerifyCommand,
+  snapshot: async () => (await import("./snapshot.ts")).addSnapshotCommand,
+  bench: async () => (await import("./bench.ts")).addBenchCommand,
+  chaos: async () => (await import("./chaos.ts")).addChaosCommand,
+  receipt: async () => (await import("./receipt.ts")).addReceiptCommand,
+  admin: async () => (await import("./admin.ts")).addAdminCommand,
+  config: async () => (await import("./config.ts")).addConfigCommand,
+};
 
 /** Runs the command that `args` name (without the program's own name). Resolves to the exit code. */
 export async function runCommandLine(args: readonly string[], context: CommandContext): Promise<number> {
@@ -28,19 +35,8 @@ export async function runCommandLine(args: readonly string[], context: CommandCo
     .showHelpAfterError()
     .exitOverride()
     .configureOutput({ writeOut: (s) => context.out(line(s)), writeErr: (s) => context.err(line(s)) });
-  addDevnetCommand(program, context);
-  addInitCommand(program, context);
-  addUpCommand(program, context);
-  addRunCommand(program, context);
-  addPkiCommand(program, context);
-  addStatusCommand(program, context);
-  addVerifyCommand(program, context);
-  addSnapshotCommand(program, context);
-  addBenchCommand(program, context);
-  addChaosCommand(program, context);
-  addReceiptCommand(program, context);
-  addAdminCommand(program, context);
-  addConfigCommand(program, context);
+  const named = Object.hasOwn(COMMANDS, args[0] ?? "") ? COMMANDS[args[0] as string] : undefined;
+  for (const load of named === undefined ? Object.values(COMMANDS) : [named]) (await load())(program, context);
   try {
     refuseUnknownVariables(context.env);
     await program.parseAsync(args, { from: "user" });

@@ -3,9 +3,7 @@ import type { Command } from "commander";
 import { Option } from "commander";
 import { systemClock } from "../base/clock.ts";
 import { createLog, type LogLevel } from "../base/log.ts";
-import { L1Node } from "../devnet/l1-node.ts";
 import { findProcess, ROLES, readNetwork } from "../node/network-file.ts";
-import { ProcessNode } from "../node/process-node.ts";
 import { STARTED } from "../node/supervisor.ts";
 import type { CommandContext } from "./context.ts";
 
@@ -48,9 +46,11 @@ async function runProcess(roles: string[], options: Options, context: CommandCon
   }
   const log = createLog({ level: options.logLevel, fields: { network: network.network } });
   const common = { network, process: spec, env: context.env, clock: systemClock };
-  const node = spec.roles.includes("l1") ? await L1Node.create(common) : await ProcessNode.create({ ...common, log });
+  const node = spec.roles.includes("l1")
+    ? await (await import("../devnet/l1-node.ts")).L1Node.create(common)
+    : await (await import("../node/process-node.ts")).ProcessNode.create({ ...common, log });
   try {
-    if (node instanceof ProcessNode)
+    if ("handOver" in node)
       context.onHandOver?.(() => {
         node.handOver().then(
           () => context.out(`${spec.name} has handed the lead over`),

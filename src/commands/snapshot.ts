@@ -5,7 +5,7 @@ import { fromHex, toHex } from "../base/bytes.ts";
 import { systemClock } from "../base/clock.ts";
 import { silentLog } from "../base/log.ts";
 import { checkState } from "../keyshard/open-state.ts";
-import { databaseFolder, restoreTarget, SEQUENCER, shardFolder } from "../node/cluster-node.ts";
+import { databaseFolder, restoreTarget, SEQUENCER, shardFolder } from "../node/node-data.ts";
 import { lostLogsPosition, POSITION_KEY } from "../sealer/sealer.ts";
 import { restoreSnapshot } from "../snapshot/restore.ts";
 import { chunksIn, SnapshotFolder } from "../snapshot/snapshot-folder.ts";

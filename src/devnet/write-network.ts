@@ -22,6 +22,10 @@ export type WriteNetworkOptions = DeploymentOptions & {
   readonly folder: string;
   /** Executor processes of each cluster. */
   readonly executors: number;
+  /** Sequencers, publishers, and verifiers with a proposer, of each cluster; several take log servers. Default: 1. */
+  readonly sequencers?: number;
+  readonly publishers?: number;
+  readonly verifiers?: number;
   /** 0 takes free ones, else ports from here on. */
   readonly firstPort: number;
   /** Log servers; without them logs are files. */
@@ -72,19 +76,24 @@ export async function writeNetwork(
     const proposer = join("keys", `${name}-proposer.key`);
     writeAccountKey(join(folder, proposer), clusterAccounts(i).proposer.privateKey);
     const own = async (fields: object): Promise<object> => ({ cluster: name, ...fields, health: await address() });
-    processes[`sequencer-${chainId}`] = await own({
-      roles: ["sequencer"],
-      rpc: await address(),
-      verifierRpc: await address(),
-      links: await address(),
-    });
-    processes[`verifier-${chainId}`] = await own({
-      roles: ["verifier", "proposer"],
-      rpc: await address(),
-      links: await address(),
-      keys: { proposer },
-    });
-    processes[`publisher-${chainId}`] = await own({ roles: ["publisher"], keys: { posters } });
+    const names = (role: string, count = 1): string[] =>
+      Array.from({ length: count }, (_, n) => `${role}-${chainId}${count === 1 ? "" : `-${n + 1}`}`);
+    for (const process of names("sequencer", options.sequencers))
+      processes[process] = await own({
+        roles: ["sequencer"],
+        rpc: await address(),
+        verifierRpc: await address(),
+        links: await address(),
+      });
+    for (const process of names("verifier", options.verifiers))
+      processes[process] = await own({
+        roles: ["verifier", "proposer"],
+        rpc: await address(),
+        links: await address(),
+        keys: { proposer },
+      });
+    for (const process of names("publisher", options.publishers))
+      processes[process] = await own({ roles: ["publisher"], keys: { posters } });
     for (let n = 1; n <= options.executors; n++)
       processes[`executor-${chainId}-${n}`] = await own({ roles: ["executor"] });
   }

@@ -49,7 +49,7 @@ async function gateway(t: TestContext, answer: (nonces: number[]) => Answer): Pr
 }
 
 function pool(source: Partial<LeaderSource>, more: { waitMs?: number; txsMax?: number } = {}) {
-  const full = { pool: undefined, leader: undefined, isIncluded: () => false, ...source };
+  const full = { pool: undefined, leader: undefined, isCutOff: false, isIncluded: () => false, ...source };
   // The source is looked at anew each time: tests change it.
   const leaderPool = new LeaderPool({
     source: Object.assign(source, full) as LeaderSource,
@@ -125,4 +125,20 @@ test("what a lost call may have brought to the leader counts as accepted, known 
     (await other.leaderPool.submit([transfer(0)])).map((o) => o.accepted),
     [false],
   );
+});
+
+test("a leader whose logs take nothing keeps nobody waiting: sent elsewhere it may be accepted", async () => {
+  const { leaderPool, source } = pool({
+    pool: { submit: () => new Promise(() => undefined) } as unknown as PoolView,
+  });
+  const waiting = leaderPool.submit([transfer(0)]);
+  source.isCutOff = true;
+  for (const outcomes of [await waiting, await leaderPool.submit([transfer(1)])])
+    assert.deepEqual(
+      outcomes.map((o) => !o.accepted && o.code),
+      ["NO_LEADER"],
+    );
+  source.isCutOff = false;
+  source.pool = lane({ accepted: true });
+  assert.deepEqual(await leaderPool.submit([transfer(1)]), [{ accepted: true }]);
 });

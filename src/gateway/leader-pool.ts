@@ -18,6 +18,8 @@ export interface LeaderSource {
   /** Undefined while this process does not lead. */
   readonly pool: PoolView | undefined;
   readonly leader: { readonly address: string; readonly term: number } | undefined;
+  /** True while this process leads as far as it knows, and its logs take nothing: another one may lead by now. */
+  readonly isCutOff: boolean;
   /** True when the chain as known here holds it. */
   isIncluded(hash: Uint8Array): boolean;
 }
@@ -37,6 +39,8 @@ const CALL_TXS_MAX = 1_000;
 const CALL_SIZE_MAX_BYTES = 2 << 20;
 const CALL_TIMEOUT_MS = 5_000;
 const RETRY_MS = 50;
+/** How often a transaction that waits for its log looks whether that has become pointless. */
+const CUT_OFF_LOOK_MS = 500;
 /** How long a transaction that may have been heard before is looked for in the chain. */
 const INCLUSION_MS = 2_000;
 const EMPTY = { pending: [], queued: [] } as const;
@@ -47,6 +51,9 @@ export type ForwardedOutcome = null | { readonly reason: PoolRejection; readonly
 export class LeaderPool implements PoolView {
   readonly #options: LeaderPoolOptions;
   #underWay = 0;
+  /** Refuses a call that waits for the lane of this process. */
+  readonly #inLane = new Set<() => void>();
+  #isWatching = false;
 
   constructor(options: LeaderPoolOptions) {
     this.#options = options;
@@ -61,7 +68,7 @@ export class LeaderPool implements PoolView {
     const { pool } = source;
     if (pool !== undefined) {
       try {
-        return await pool.submit(txs);
+        return await this.#submitHere(pool, txs);
       } catch (error) {
         // Refused by the log: somebody else leads, and none of these is acknowledged. Other faults are this process's own.
         if (!hasCode(error, "LOG_STALE_TERM") && !hasCode(error, "LOG_CONFLICT")) throw error;
@@ -77,6 +84,36 @@ export class LeaderPool implements PoolView {
     }
   }
 
+  /**
+   * Into the lane of this process. While its logs take nothing nobody is kept waiting here: another gateway may reach
+   * whoever leads now. What was handed to the lane may be accepted all the same; sent again, it is the same transaction.
+   */
+  #submitHere(pool: PoolView, txs: readonly PooledTransaction[]): Promise<readonly SubmitOutcome[]> {
+    const refused = (): SubmitOutcome[] => txs.map(() => refusal("NO_LEADER", "the logs of this node take nothing"));
+    if (this.#options.source.isCutOff) return Promise.resolve(refused());
+    return new Promise((resolve, reject) => {
+      const refuse = (): void => resolve(refused());
+      this.#inLane.add(refuse);
+      pool
+        .submit(txs)
+        .finally(() => this.#inLane.delete(refuse))
+        .then(resolve, reject);
+      if (!this.#isWatching) void this.#watchCutOff();
+    });
+  }
+
+  /** One look for all that wait, while any do. */
+  async #watchCutOff(): Promise<void> {
+    const { source, clock } = this.#options;
+    this.#isWatching = true;
+    for (; this.#inLane.size > 0; await clock.sleep(CUT_OFF_LOOK_MS)) {
+      if (!source.isCutOff) continue;
+      for (const refuse of this.#inLane) refuse();
+      this.#inLane.clear();
+    }
+    this.#isWatching = false;
+  }
+
   async #forward(txs: readonly PooledTransaction[], mayBeKnown: boolean): Promise<SubmitOutcome[]> {
     const { source, clock, waitMs } = this.#options;
     const endMs = clock.nowMs() + waitMs;
@@ -87,7 +124,7 @@ export class LeaderPool implements PoolView {
       const rest = txs.slice(outcomes.length);
       if (source.pool !== undefined) {
         // This process has taken the lead meanwhile.
-        const own = await source.pool.submit(rest);
+        const own = await this.#submitHere(source.pool, rest);
         outcomes.push(...(heardBefore ? await this.#ofSecondCall(rest, own) : own));
         continue;
       }

@@ -7,7 +7,7 @@ import { performance } from "node:perf_hooks";
 import { readConfig } from "../base/config.ts";
 import type { Log } from "../base/log.ts";
 import { Metrics } from "../base/metrics.ts";
-import { engineConfig } from "../execution/engines.ts";
+import { engineConfig } from "../execution/config.ts";
 import { LmdbState } from "../state/lmdb-state.ts";
 import type { ChainState } from "../state/state.ts";
 import { StateLoad } from "../state/state-load.ts";

@@ -3,10 +3,10 @@
  * reverts, signing, and the words in which nodes take or refuse a transaction. It keeps nothing; the life of a
  * transaction is `l1-sender.ts`.
  */
-import type { Abi } from "viem";
 import { toHex } from "../base/bytes.ts";
 import { CodedError, hasCode } from "../base/error.ts";
 import type { TransactionFields } from "../protocol/transaction-codec.ts";
+import type { ContractAbi } from "./abi-codec.ts";
 import { wrapBlobs } from "./blob-transaction.ts";
 import type { FeeCaps, FeeQuote, Fees } from "./fees.ts";
 import { type JsonRpc, quantity, readBytes, readNumber, readObject, readQuantity } from "./json-rpc.ts";
@@ -55,7 +55,7 @@ export class AccountRpc {
   readonly #chainId: number;
   readonly #tipMinWei: bigint;
   readonly #caps: FeeCaps;
-  readonly #abis: readonly Abi[];
+  readonly #abis: readonly ContractAbi[];
 
   constructor(p: {
     readonly rpc: JsonRpc;
@@ -65,7 +65,7 @@ export class AccountRpc {
     readonly tipMinWei: bigint;
     readonly caps: FeeCaps;
     /** Contracts this account calls: their errors are decoded. */
-    readonly abis: readonly Abi[];
+    readonly abis: readonly ContractAbi[];
   }) {
     this.address = p.signer.address;
     this.#rpc = p.rpc;

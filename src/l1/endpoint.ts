@@ -53,6 +53,7 @@ export class Endpoint implements JsonRpc {
   #probe: Promise<void> | undefined;
   #probedMs: number;
   #head: { readonly number: number; readonly sinceMs: number } | undefined;
+  #diverges = false;
 
   constructor(options: EndpointOptions) {
     this.name = options.name;
@@ -63,6 +64,17 @@ export class Endpoint implements JsonRpc {
     this.#clock = options.clock;
     this.#probedMs = this.#clock.nowMs();
     this.#metrics.up.set(1, { endpoint: this.name });
+    this.#metrics.diverging.set(0, { endpoint: this.name });
+  }
+
+  /** True while it is known to be on another chain of blocks than the quorum. */
+  get diverges(): boolean {
+    return this.#diverges;
+  }
+
+  /** True when it should be asked: it is neither ill nor on a fork of its own. */
+  get isWell(): boolean {
+    return !this.resting && !this.#diverges;
   }
 
   /** True while the breaker is open or half-open. */
@@ -123,7 +135,17 @@ export class Endpoint implements JsonRpc {
   /** It claims another block than the quorum agreed on. */
   diverged(number: number): void {
     this.#metrics.divergences.inc(1, { endpoint: this.name });
-    this.#log.warn("L1 endpoint contradicts the quorum", { number });
+    this.#metrics.diverging.set(1, { endpoint: this.name });
+    if (!this.#diverges) this.#log.warn("L1 endpoint contradicts the quorum, it is asked last", { number });
+    this.#diverges = true;
+  }
+
+  /** It has the block that the quorum agreed on. */
+  agrees(): void {
+    if (!this.#diverges) return;
+    this.#diverges = false;
+    this.#metrics.diverging.set(0, { endpoint: this.name });
+    this.#log.info("L1 endpoint agrees with the quorum again");
   }
 
   /** Starts a probe when one is due: after a rest, or because the last look is long ago. Never waits for it. */

@@ -1,7 +1,7 @@
 /**
  * Owns several L1 endpoints as one for everything but what enters the chain (that is `quorum-l1.ts`): a call goes to the
  * first healthy endpoint and on to the next when that one is at fault. The order given is the order of preference;
- * endpoints whose head lags behind come after those in step, resting ones last. Answers that are the chain's (an unknown
+ * endpoints whose head lags behind come after those in step, then resting ones, last those on a fork of their own. Answers that are the chain's (an unknown
  * block, a revert) are passed on: another endpoint would say the same. Three questions are asked differently:
  *   a signed transaction goes to every healthy endpoint, so that one that swallows it does not hold it up;
  *   a nonce is what at least a quorum says, so that a lagging or lying endpoint cannot cause a gap;
@@ -19,11 +19,11 @@ import type { EndpointMetrics } from "./metrics.ts";
 /** An endpoint this many blocks behind the others is asked only when those cannot answer. */
 const LAG_MAX_BLOCKS = 8;
 
-/** Endpoints in the order to ask them: in step, lagging, resting (the one that wakes first before the others). */
+/** Endpoints in the order to ask them: in step, lagging, resting (the one that wakes first before the others), on a fork. */
 export function byHealth(endpoints: readonly Endpoint[]): Endpoint[] {
-  const best = Math.max(...endpoints.map((e) => e.headNumber));
+  const best = Math.max(...endpoints.map((e) => (e.diverges ? -1 : e.headNumber)));
   const rank = (e: Endpoint): number =>
-    e.resting ? 2 : e.headNumber >= 0 && e.headNumber < best - LAG_MAX_BLOCKS ? 1 : 0;
+    e.diverges ? 3 : e.resting ? 2 : e.headNumber >= 0 && e.headNumber < best - LAG_MAX_BLOCKS ? 1 : 0;
   return [...endpoints].sort((a, b) => rank(a) - rank(b) || a.restUntilMs - b.restUntilMs);
 }
 
@@ -73,7 +73,7 @@ export class FailoverRpc implements JsonRpc {
     let answered: { readonly answer: unknown } | undefined;
     for (const endpoint of byHealth(this.#endpoints)) {
       // Nobody waits for one that is known to be ill when a healthy one has answered, if only with "none".
-      if (answered !== undefined && endpoint.resting) break;
+      if (answered !== undefined && !endpoint.isWell) break;
       try {
         const answer = await endpoint.call(method, params);
         if (answered === undefined) this.#served(endpoint);
@@ -93,7 +93,7 @@ export class FailoverRpc implements JsonRpc {
 
   /** Settles with the first endpoint that takes it; when none does, with what the most preferred one says. */
   async #broadcast(method: string, params: readonly unknown[]): Promise<unknown> {
-    const healthy = this.#endpoints.filter((e) => !e.resting);
+    const healthy = this.#endpoints.filter((e) => e.isWell);
     const asked = healthy.length > 0 ? healthy : byHealth(this.#endpoints);
     const calls = asked.map(async (endpoint) => {
       const answer = await endpoint.call(method, params);
@@ -112,7 +112,7 @@ export class FailoverRpc implements JsonRpc {
 
   /** The highest nonce that a quorum has reached. */
   async #nonce(method: string, params: readonly unknown[]): Promise<unknown> {
-    const healthy = byHealth(this.#endpoints).filter((e) => !e.resting);
+    const healthy = byHealth(this.#endpoints).filter((e) => e.isWell);
     const asked = healthy.length >= this.#quorum ? healthy : byHealth(this.#endpoints);
     const settled = await Promise.allSettled(asked.map((e) => e.call(method, params)));
     const answers = settled.flatMap((s) => (s.status === "fulfilled" ? [readNumber(s.value, "nonce")] : []));

@@ -14,7 +14,6 @@
  *
  * Life of a request: waiting → in flight (attempts with rising fees) → included → confirmed | reverted | failed.
  */
-import type { Abi } from "viem";
 import { assert } from "../base/assert.ts";
 import { bytesEqual, EMPTY_BYTES, toHex } from "../base/bytes.ts";
 import { type Clock, systemClock } from "../base/clock.ts";
@@ -22,6 +21,7 @@ import { CodedError, hasCode, isRetryable } from "../base/error.ts";
 import type { Log } from "../base/log.ts";
 import { Loop } from "../base/loop.ts";
 import type { Service } from "../base/service.ts";
+import type { ContractAbi } from "./abi-codec.ts";
 import { AccountRpc, type Attempt, type RawReceipt, rpcMessageOf } from "./account-rpc.ts";
 import { type FeeCaps, type Fees, firstFees, replacementFees } from "./fees.ts";
 import type { JsonRpc } from "./json-rpc.ts";
@@ -123,7 +123,7 @@ export class L1Sender implements Service, TransactionSender {
     readonly signer: L1Signer;
     readonly options: L1SenderOptions;
     /** Contracts this account calls: their errors are decoded. */
-    readonly abis: readonly Abi[];
+    readonly abis: readonly ContractAbi[];
     readonly metrics: SenderMetrics;
     readonly log: Log;
     readonly clock?: Clock;

@@ -43,6 +43,7 @@ export type EndpointMetrics = {
   readonly headAgeSeconds: GaugeHandle;
   readonly headBackwards: CounterHandle;
   readonly divergences: CounterHandle;
+  readonly diverging: GaugeHandle;
   readonly quorumFailures: CounterHandle;
   readonly quorumHead: GaugeHandle;
 };
@@ -75,6 +76,11 @@ export function endpointMetrics(metrics: Metrics): EndpointMetrics {
     divergences: metrics.counter(
       "l1_endpoint_divergences_total",
       "Answers of an L1 endpoint that contradict what the quorum agreed on.",
+      of,
+    ),
+    diverging: metrics.gauge(
+      "l1_endpoint_diverging",
+      "1 while an L1 endpoint is on other blocks than the quorum and is asked last (alert L1EndpointDiverges: for a minute).",
       of,
     ),
     quorumFailures,

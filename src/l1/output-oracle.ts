@@ -1,8 +1,8 @@
 /** Owns calling the output oracle: the input of a proposal, and what it holds as of one L1 block. */
-import { type ContractFunctionName, decodeFunctionResult, encodeFunctionData, hexToBytes } from "viem";
-import { fromHex, toHex } from "../base/bytes.ts";
+import { bytesToBigInt, toHex } from "../base/bytes.ts";
 import type { L1Origin } from "../protocol/block.ts";
 import { sheafOutputOracleAbi } from "./abi/sheaf-output-oracle.ts";
+import { answerWord, encodeCall, type FunctionOf } from "./abi-codec.ts";
 import { type L1BlockRef, type L1Reader, l1Error } from "./l1.ts";
 
 export type OutputProposal = { readonly outputRoot: Uint8Array; readonly blockNumber: number };
@@ -23,23 +23,31 @@ export type OracleState = {
  * reverts instead of standing on a dead fork. It must be among the newest 256 blocks.
  */
 export function proposeOutputInput(proposal: OutputProposal, basis: L1Origin): Uint8Array {
-  return hexToBytes(
-    encodeFunctionData({
-      abi: sheafOutputOracleAbi,
-      functionName: "proposeL2Output",
-      args: [toHex(proposal.outputRoot), BigInt(proposal.blockNumber), toHex(basis.hash), BigInt(basis.number)],
-    }),
-  );
+  const { outputRoot, blockNumber } = proposal;
+  return encodeCall(sheafOutputOracleAbi, "proposeL2Output", [
+    outputRoot,
+    BigInt(blockNumber),
+    basis.hash,
+    BigInt(basis.number),
+  ]);
 }
 
-type OracleView = ContractFunctionName<typeof sheafOutputOracleAbi, "view">;
-
-async function view(l1: L1Reader, oracle: Uint8Array, at: L1BlockRef, functionName: OracleView): Promise<bigint> {
-  const data = hexToBytes(encodeFunctionData({ abi: sheafOutputOracleAbi, functionName } as never));
-  const answer = await l1.call({ to: oracle, data, at });
-  if (answer.length !== 32)
-    throw l1Error("L1_ENDPOINT_MALFORMED", `${toHex(oracle)} answers ${functionName} with ${answer.length} bytes`, {});
-  return BigInt(toHex(answer));
+/** `count` words. */
+async function view(
+  l1: L1Reader,
+  oracle: Uint8Array,
+  at: L1BlockRef,
+  name: FunctionOf<typeof sheafOutputOracleAbi>,
+  args: readonly bigint[] = [],
+  count = 1,
+): Promise<readonly Uint8Array[]> {
+  const answer = await l1.call({ to: oracle, data: encodeCall(sheafOutputOracleAbi, name, args), at });
+  return Array.from({ length: count }, (_, i) => {
+    const word = answerWord(answer, i, count);
+    if (word === undefined)
+      throw l1Error("L1_ENDPOINT_MALFORMED", `${toHex(oracle)} answers ${name} with ${answer.length} bytes`, {});
+    return word;
+  });
 }
 
 /** The proposal at `index`. @throws {L1Error} L1_REFUSED when there is none */
@@ -49,24 +57,26 @@ export async function readOutput(
   index: number,
   at: L1BlockRef,
 ): Promise<OutputProposal> {
-  const call = { abi: sheafOutputOracleAbi, functionName: "getL2Output" } as const;
-  const data = hexToBytes(encodeFunctionData({ ...call, args: [BigInt(index)] }));
-  const answer = await l1.call({ to: oracle, data, at });
-  const { outputRoot, l2BlockNumber } = decodeFunctionResult({ ...call, data: toHex(answer) });
-  return { outputRoot: fromHex(outputRoot), blockNumber: Number(l2BlockNumber) };
+  const [outputRoot, , blockNumber] = await view(l1, oracle, at, "getL2Output", [BigInt(index)], 3);
+  return {
+    outputRoot: (outputRoot as Uint8Array).slice(),
+    blockNumber: Number(bytesToBigInt(blockNumber as Uint8Array)),
+  };
 }
 
 /** The oracle's list at one block. */
 export async function readOracle(l1: L1Reader, oracle: Uint8Array, at: L1BlockRef): Promise<OracleState> {
-  const [length, next, interval] = await Promise.all([
-    view(l1, oracle, at, "nextOutputIndex"),
-    view(l1, oracle, at, "nextBlockNumber"),
-    view(l1, oracle, at, "submissionInterval"),
+  const number = async (name: FunctionOf<typeof sheafOutputOracleAbi>): Promise<number> => {
+    const [word] = await view(l1, oracle, at, name);
+    return Number(bytesToBigInt(word as Uint8Array));
+  };
+  const [length, nextBlockNumber, submissionInterval] = await Promise.all([
+    number("nextOutputIndex"),
+    number("nextBlockNumber"),
+    number("submissionInterval"),
   ]);
   return {
-    length: Number(length),
-    nextBlockNumber: Number(next),
-    submissionInterval: Number(interval),
-    latest: length === 0n ? undefined : await readOutput(l1, oracle, Number(length) - 1, at),
+    ...{ length, nextBlockNumber, submissionInterval },
+    latest: length === 0 ? undefined : await readOutput(l1, oracle, length - 1, at),
   };
 }

@@ -5,11 +5,13 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { toHex } from "../base/bytes.ts";
+import { type Clock, systemClock } from "../base/clock.ts";
 import { hasCode } from "../base/error.ts";
 import { silentLog } from "../base/log.ts";
 import { Metrics } from "../base/metrics.ts";
 import { Anvil } from "./anvil.ts";
 import { joinL1, type L1Connection } from "./connect-l1.ts";
+import { byHealth } from "./failover-rpc.ts";
 import { FaultProxy, type Faults } from "./fault-proxy.ts";
 import { JsonRpcClient } from "./json-rpc.ts";
 import type { L1Log } from "./l1.ts";
@@ -21,8 +23,22 @@ type Rig = {
   readonly proxies: readonly [FaultProxy, FaultProxy, FaultProxy];
   readonly metrics: Metrics;
   readonly truth: RpcL1;
-  readonly connect: (quorum?: number) => L1Connection;
+  readonly connect: (quorum?: number, clock?: Clock) => L1Connection;
 };
+
+/** The system's clock, further and further ahead. */
+class SkippingClock implements Clock {
+  #aheadMs = 0;
+  skip(ms: number): void {
+    this.#aheadMs += ms;
+  }
+  nowMs(): number {
+    return systemClock.nowMs() + this.#aheadMs;
+  }
+  sleep(ms: number, signal?: AbortSignal): Promise<void> {
+    return systemClock.sleep(ms, signal);
+  }
+}
 
 async function rig(t: TestContext, anvil: Anvil): Promise<Rig> {
   const start = async (): Promise<FaultProxy> => {
@@ -36,13 +52,13 @@ async function rig(t: TestContext, anvil: Anvil): Promise<Rig> {
     proxies,
     metrics,
     truth: new RpcL1(anvil.rpc, { chainId: anvil.chainId }),
-    connect: (quorum = 2) =>
+    connect: (quorum = 2, clock = systemClock) =>
       joinL1(
         proxies.map((proxy, i) => ({
           name: `endpoint-${i}`,
           rpc: new JsonRpcClient({ url: proxy.url, timeoutMs: 3_000, answerSizeMaxBytes: 4 * 1024 * 1024 }),
         })),
-        { chainId: anvil.chainId, quorum, checkHeaders: true, metrics, log: silentLog },
+        { chainId: anvil.chainId, quorum, checkHeaders: true, metrics, log: silentLog, clock },
       ),
   };
 }
@@ -244,6 +260,34 @@ test("the endpoint that is killed does not answer any more, the next one does, a
   await until(async () => {
     await rpc.call("eth_gasPrice", []);
     return rpc.serving === "endpoint-0";
+  });
+});
+
+test("an endpoint on a fork of its own is found though the others agree, asked last, and taken back", async (t) => {
+  const anvil = await startAnvil(t);
+  await anvil.rpc.call("anvil_mine", ["0xa"]);
+  const { proxies, metrics, connect } = await rig(t, anvil);
+  proxies[0].set({ forkAbove: 1 });
+  const clock = new SkippingClock();
+  const { reader, endpoints } = connect(2, clock);
+  const diverging = (i: number): Promise<number> =>
+    valueOf(metrics, "l1_endpoint_diverging", { endpoint: `endpoint-${i}` });
+  const look = async (): Promise<void> => {
+    clock.skip(6_000);
+    await anvil.rpc.call("anvil_mine", ["0x1"]);
+    await reader.head();
+  };
+  await until(async () => {
+    await look();
+    return (await diverging(0)) === 1;
+  });
+  assert.ok((await valueOf(metrics, "l1_endpoint_divergences_total", { endpoint: "endpoint-0" })) > 0);
+  assert.deepEqual([await diverging(1), await diverging(2)], [0, 0]);
+  assert.equal(byHealth(endpoints).at(-1)?.name, "endpoint-0");
+  proxies[0].set({});
+  await until(async () => {
+    await look();
+    return (await diverging(0)) === 0;
   });
 });
 

@@ -4,6 +4,7 @@
  * the quorum; headers prove themselves by their hash, runs of blocks by their parent hashes up to an agreed one, events
  * by the receipts root of an agreed header. So one honest answer serves for bulk, and a lying endpoint can neither
  * invent a deposit nor leave one out; fewer than `quorum` colluding ones cannot move the head either.
+ * An endpoint on a fork of its own is found though nobody needs it (view-audit.ts) and asked last.
  * Liveness: endpoints are asked in order of health, as many as the quorum needs, and one more for each that fails,
  * contradicts or takes long. Without a quorum a question fails (L1_NO_QUORUM, retryable) and the followers wait.
  *
@@ -33,6 +34,7 @@ import {
 } from "./l1.ts";
 import type { EndpointMetrics } from "./metrics.ts";
 import type { RpcL1 } from "./rpc-l1.ts";
+import { ViewAudit } from "./view-audit.ts";
 
 /** One endpoint and the reader on it. */
 export type Witness = { readonly endpoint: Endpoint; readonly reader: RpcL1 };
@@ -53,6 +55,7 @@ export class QuorumL1 implements L1Reader {
   readonly #metrics: EndpointMetrics;
   readonly #log: Log;
   readonly #clock: Clock;
+  readonly #audit: ViewAudit;
   /** The agreed head of the last look. */
   #headNumber = -1;
   /** A look at the head in flight: those who ask meanwhile share it. */
@@ -71,6 +74,7 @@ export class QuorumL1 implements L1Reader {
     this.#metrics = p.metrics;
     this.#log = p.log;
     this.#clock = p.clock ?? systemClock;
+    this.#audit = new ViewAudit(p.witnesses, (number) => this.block(number), this.#clock);
   }
 
   chainId(): Promise<number> {
@@ -89,6 +93,7 @@ export class QuorumL1 implements L1Reader {
     if (head === undefined) throw l1Error("L1_ENDPOINT_MALFORMED", "L1 has no newest block", {});
     this.#headNumber = head.number;
     this.#metrics.quorumHead.set(head.number);
+    this.#audit.maybe(head.number);
     return head;
   }
 
@@ -277,7 +282,7 @@ export class QuorumL1 implements L1Reader {
     enough: (known: readonly Answer<T>[]) => boolean,
   ): Promise<readonly Answer<T>[]> {
     const order = this.#inOrder();
-    const well = order.filter((w) => !w.endpoint.resting);
+    const well = order.filter((w) => w.endpoint.isWell);
     const asked = well.length >= this.#quorum ? well : order;
     const answers: Answer<T>[] = [];
     const faults: unknown[] = [];

@@ -54,6 +54,11 @@ export const linkError = defineErrors("Link", {
     action: "Run fewer callers, or raise the limit that the message names.",
     retryable: true,
   },
+  LINK_ELSEWHERE: {
+    summary: "The called process does not offer this service now: another one does.",
+    action: "Nothing: the caller tries the others of the network file in turn.",
+    retryable: true,
+  },
   LINK_HELLO: {
     summary: "What came first on a link was no hello.",
     action: "Nothing: another program called. Keep link ports private.",
@@ -84,7 +89,7 @@ export const linkError = defineErrors("Link", {
 export type LinkErrorCode = Parameters<typeof linkError>[0];
 const CODES: readonly LinkErrorCode[] = [
   ...(["LINK_CERTIFICATE", "LINK_VERSION", "LINK_NETWORK", "LINK_CLUSTER", "LINK_ROLE", "LINK_SERVICE"] as const),
-  ...(["LINK_BUSY", "LINK_HELLO"] as const),
+  ...(["LINK_BUSY", "LINK_HELLO", "LINK_ELSEWHERE"] as const),
 ];
 
 export type Hello = Identity & { readonly version: number; readonly service: string };

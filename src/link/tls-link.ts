@@ -156,7 +156,8 @@ export function callingService(p: {
         }
         if (sinceMs !== undefined && clock.nowMs() - sinceMs >= GOOD_MS) pauseMs = RETRY_MIN_MS;
         await clock.sleep(pauseMs * (0.75 + Math.random() * 0.5), signal);
-        pauseMs = Math.min(RETRY_MAX_MS, pauseMs * 2);
+        // All of them have been tried before the next round takes longer.
+        if ((turn + 1) % calls.length === 0) pauseMs = Math.min(RETRY_MAX_MS, pauseMs * 2);
       }
     },
   };

@@ -30,6 +30,8 @@ export type LinkService = {
   readonly admits: readonly string[];
   readonly linksMax: number;
   readonly frameBytesMax?: number;
+  /** Why callers should try another process now. */
+  elsewhere?(): string | undefined;
   /** Takes a link that was admitted. */
   accept(link: OpenedLink): void;
 };
@@ -230,6 +232,8 @@ export class TlsListener implements Service {
     if (service === undefined) throw linkError("LINK_SERVICE", `there is no service ${hello.service} here`);
     if (!service.admits.includes(role))
       throw linkError("LINK_ROLE", `service ${service.name} is for ${service.admits.join(", ")}, not for ${role}`);
+    const elsewhere = service.elsewhere?.();
+    if (elsewhere !== undefined) throw linkError("LINK_ELSEWHERE", elsewhere);
     if (this.open(service.name) >= service.linksMax)
       throw linkError("LINK_BUSY", `service ${service.name} has its ${service.linksMax} links`);
     return service;

@@ -44,6 +44,8 @@ export type LeaseOptions = {
   readonly termAtLeast?: number;
   /** Asked before each try: one that is not ready to lead does not stand. */
   readonly mayStand?: () => boolean;
+  /** What else tells that the leader is gone, so that its lease need not be waited for. A hint: the log decides. */
+  readonly gone?: { readonly isGone: boolean; onGone(listener: (() => void) | undefined): void };
 };
 
 const MARK = 0;
@@ -90,13 +92,14 @@ export async function takeLead(
   options: LeaseOptions,
   signal: AbortSignal,
 ): Promise<Leadership | undefined> {
-  const { clock, leaseMs } = options;
+  const { clock, leaseMs, gone } = options;
   let seen = await log.refresh();
   let seenMs = clock.nowMs();
   let resigned = await hasResigned(log, seen);
   while (!signal.aborted) {
     const silentMs = clock.nowMs() - seenMs;
-    const free = seen.seq === 0 || resigned || silentMs >= leaseMs;
+    const isGone = gone?.isGone === true;
+    const free = seen.seq === 0 || resigned || isGone || silentMs >= leaseMs;
     if (!free || options.mayStand?.() === false) {
       // One that may not stand looks again when the log moves, and now and then.
       await silence(
@@ -105,9 +108,10 @@ export async function takeLead(
         free ? Math.max(20, leaseMs / RENEWALS_PER_LEASE) : leaseMs - silentMs,
         clock,
         signal,
+        free ? undefined : gone,
       );
       if (log.tip.seq === seen.seq) continue;
-    } else if (!resigned && (await hasAnsweredLate(log, options))) {
+    } else if (!resigned && !isGone && (await hasAnsweredLate(log, options))) {
       // The log was silent and not its leader, who waits for it as this does: the lease begins anew.
     } else {
       const term = Math.max(seen.term + 1, options.termAtLeast ?? 1);
@@ -170,15 +174,24 @@ async function hasResigned(log: AppendLog, tip: LogTip): Promise<boolean> {
     : false;
 }
 
-/** Ends after `ms`, or when the log moves or `signal` aborts. */
-async function silence(log: AppendLog, seq: number, ms: number, clock: Clock, signal: AbortSignal): Promise<void> {
+/** Ends after `ms`, or when the log moves, the leader is found gone or `signal` aborts. */
+async function silence(
+  log: AppendLog,
+  seq: number,
+  ms: number,
+  clock: Clock,
+  signal: AbortSignal,
+  gone: LeaseOptions["gone"],
+): Promise<void> {
   const stop = new AbortController();
   const untie = abortWith(stop, signal);
+  gone?.onGone(() => stop.abort());
   try {
     void clock.sleep(ms, stop.signal).then(() => stop.abort());
     if (!signal.aborted) await log.waitBeyond(seq, stop.signal);
   } finally {
     untie();
+    gone?.onGone(undefined);
     stop.abort();
   }
 }

@@ -53,6 +53,38 @@ function laneEnv(env: Readonly<Record<string, string | undefined>>): Record<stri
   );
 }
 
+/** What the names of a chain's streams begin with. */
+function streamsOf(prefix: string, p: { readonly chainId: number; readonly genesisOriginHash: Uint8Array }): string {
+  return `${prefix}-${p.chainId}-${toHexKey(p.genesisOriginHash).slice(0, 16)}`;
+}
+
+/** The log in which processes of a role beside the sequencers settle who works; undefined where logs are files. */
+export async function openLeaseLog(
+  role: "publisher" | "proposer",
+  p: {
+    readonly chainId: number;
+    readonly genesisOriginHash: Uint8Array;
+    readonly env: Readonly<Record<string, string | undefined>>;
+    readonly log: Log;
+    readonly clock: Clock;
+    readonly close: CloseStack;
+  },
+): Promise<{ readonly lease: AppendLog; readonly leaseMs: number } | undefined> {
+  const config = readConfig(logConfig, p.env);
+  if (config.store === "file") return undefined;
+  const log = p.log.child({ role: "log" });
+  const js = await JetStream.connect(jetStreamSettings(config), log, p.clock);
+  p.close.add("log servers", () => js.close());
+  const { replicas, leaseMs } = config;
+  const lease = await JetStreamLog.open(js, `${streamsOf(config.prefix, p)}-${role}`, {
+    replicas,
+    log,
+    clock: p.clock,
+  });
+  p.close.add(`${role} lease`, () => lease.close());
+  return { lease, leaseMs };
+}
+
 export async function openClusterLogs(
   p: {
     dataDir: string;
@@ -105,7 +137,7 @@ export async function openClusterLogs(
   const log = p.log.child({ role: "log" });
   const js = await JetStream.connect(jetStreamSettings(config), log, p.clock);
   close.add("log servers", () => js.close());
-  const chain = `${config.prefix}-${p.chainId}-${toHexKey(p.genesisOriginHash).slice(0, 16)}`;
+  const chain = streamsOf(config.prefix, p);
   const options = { replicas: config.replicas, log, clock: p.clock };
   const order = await JetStreamLog.open(js, `${chain}-order`, options);
   close.add("order log", () => order.close());

@@ -8,14 +8,14 @@ import { join } from "node:path";
 import { bytesEqual, toHex } from "../base/bytes.ts";
 import type { Clock } from "../base/clock.ts";
 import { readConfig } from "../base/config.ts";
-import { defineErrors } from "../base/error.ts";
 import type { Log } from "../base/log.ts";
 import type { Metrics } from "../base/metrics.ts";
 import { CloseStack, runAll, type Service } from "../base/service.ts";
 import { BeaconBlobs } from "../da/beacon.ts";
 import { BlobArchive } from "../da/blob-archive.ts";
 import { BlobSources } from "../da/blob-sources.ts";
-import { type createEngine, engineConfig, openEngine, otherEngine } from "../execution/engines.ts";
+import { engineConfig } from "../execution/config.ts";
+import { type createEngine, openEngine, otherEngine } from "../execution/engines.ts";
 import type { Engine } from "../execution/execution.ts";
 import { readingExecutor } from "../executor/executor-links.ts";
 import { gatewayConfig } from "../gateway/config.ts";
@@ -42,7 +42,6 @@ import { shadowMetrics } from "../shadow/metrics.ts";
 import { Shadow } from "../shadow/shadow.ts";
 import { snapshotConfig } from "../snapshot/config.ts";
 import { snapshotMetrics } from "../snapshot/metrics.ts";
-import type { RestoreTarget } from "../snapshot/restore.ts";
 import { Snapshotter, snapshotKeyOf } from "../snapshot/snapshotter.ts";
 import { storeConfig } from "../store/config.ts";
 import { Database } from "../store/database.ts";
@@ -53,47 +52,12 @@ import { adminResources } from "./admin-resources.ts";
 import { AdminSocket } from "./admin-socket.ts";
 import { openClusterLogs } from "./cluster-logs.ts";
 import { nodeConfig } from "./config.ts";
+import { databaseFolder, nodeError, SEQUENCER, shardFolder, shardName, VERIFIER } from "./node-data.ts";
 import { openProposer } from "./proposer-part.ts";
 import { openPublisher } from "./publisher-part.ts";
 import { rollupView } from "./rollup-view.ts";
 import { Sequencer } from "./sequencer.ts";
 import { VerifierNode } from "./verifier-node.ts";
-
-export const nodeError = defineErrors("Node", {
-  NODE_NO_GENESIS: {
-    summary: "The inbox contract on L1 has not published a genesis document.",
-    action: "Check the inbox address and the L1 endpoint; deploy the cluster first.",
-    retryable: false,
-  },
-  NODE_NO_SNAPSHOT_KEY: {
-    summary: "A process without a poster account is asked for snapshots, which are signed with its key.",
-    action: "Run the publisher in the sequencer's process, or leave SHEAF_SNAPSHOT_FOLDER empty.",
-    retryable: false,
-  },
-});
-
-/** The databases of a node, as folders and in snapshots. */
-export const SEQUENCER = "sequencer";
-export const VERIFIER = "verifier";
-
-/** Folder of one database of a node whose data is in `dataDir`. */
-export function databaseFolder(dataDir: string, name: typeof SEQUENCER | typeof VERIFIER): string {
-  return join(dataDir, name, "db");
-}
-
-/** Folder of one key shard's database. */
-export function shardFolder(dataDir: string, shard: number): string {
-  return join(dataDir, SEQUENCER, shardName(shard));
-}
-
-const shardName = (shard: number): string => `keyshard-${shard}`;
-
-/** Where a database of a snapshot belongs in the data folder of a node; undefined for one that is not known. */
-export function restoreTarget(dataDir: string, name: string): RestoreTarget | undefined {
-  if (name === SEQUENCER || name === VERIFIER) return { folder: databaseFolder(dataDir, name), hasChain: true };
-  if (!/^keyshard-\d{1,3}$/.test(name)) return undefined;
-  return { folder: join(dataDir, SEQUENCER, name), hasChain: false };
-}
 
 export type ClusterNodeOptions = {
   readonly name: string;
@@ -339,6 +303,9 @@ export class ClusterNode implements Service {
         },
         get leader() {
           return sequencer.leader;
+        },
+        get isCutOff() {
+          return sequencer.isCutOff;
         },
         isIncluded: (hash) => chain.transaction(hash) !== undefined,
       },

@@ -110,6 +110,32 @@ test("what is wrong is told with its line, its path and what is wanted", () => {
     );
 });
 
+test("several publishers take log servers and share their accounts", () => {
+  const told = (text: string): string => {
+    try {
+      parseNetwork(text, "f");
+      return "";
+    } catch (error) {
+      assert.ok(hasCode(error, "NETWORK_FILE_INVALID"), String(error));
+      return error.message;
+    }
+  };
+  const second = (keys: string): string =>
+    `${GOOD}  posts2: { cluster: one, roles: [publisher], keys: { posters: [${keys}] } }\n`;
+  const logs = 'logs: { servers: ["n1:4222"] }\n';
+  assert.equal(told(`${second("keys/a.key")}${logs}`), "");
+  assert.match(
+    told(second("keys/a.key")),
+    /posts2\.roles: posts is publisher of one already; several take log servers/,
+  );
+  assert.match(told(`${second("keys/b.key")}${logs}`), /posts2\.keys: posts is publisher too and has other accounts/);
+  const beside = GOOD.replace(
+    "roles: [sequencer]",
+    "roles: [sequencer, publisher]\n    keys: { posters: [keys/a.key] }",
+  );
+  assert.match(told(`${beside}${logs}`), /beside sequencers or apart from them, not both: posts is the other kind/);
+});
+
 test("certificates carry the roles of the file; keys that others may read are refused", (t) => {
   const folder = mkdtempSync(join(tmpdir(), "sheaf-pki-"));
   t.after(() => rmSync(folder, { recursive: true, force: true }));

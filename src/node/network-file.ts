@@ -237,6 +237,7 @@ function contradictions(network: Parsed): Problem[] {
     if ((has("executor") || (has("publisher") && !has("sequencer"))) && spec.cluster !== undefined)
       if (!Object.values(network.processes).some((p) => p.cluster === spec.cluster && p.roles.includes("sequencer")))
         say("cluster", `no process is sequencer of ${spec.cluster}`);
+    if (spec.cluster !== undefined) for (const problem of sharedRoles(network, processName)) say(...problem);
     for (const field of ["linksListen", "links", "rpc", "verifierRpc", "health"] as const) {
       const value = spec[field];
       if (value === undefined || (field === "links" && spec.linksListen !== undefined)) continue;
@@ -244,6 +245,31 @@ function contradictions(network: Parsed): Problem[] {
       if (other !== undefined) say(field, `${value} is taken by ${other}`);
       taken.set(value, `${processName}'s ${field}`);
     }
+  }
+  return problems;
+}
+
+/**
+ * Publishers and proposers of which a cluster has several: who works is settled in a log, and the accounts are shared, so
+ * that what two of them send competes for the same nonces. Beside sequencers the one that leads works.
+ */
+function sharedRoles(network: Parsed, name: string): ["roles" | "keys", string][] {
+  const problems: ["roles" | "keys", string][] = [];
+  const { cluster, roles, keys } = network.processes[name] as Parsed["processes"][string];
+  const others = Object.entries(network.processes).filter(([other, p]) => p.cluster === cluster && other !== name);
+  for (const role of ["publisher", "proposer"] as const) {
+    const [same] = others.filter(([, p]) => p.roles.includes(role));
+    if (!roles.includes(role) || same === undefined) continue;
+    const [other, spec] = same;
+    if (network.logs === undefined && network.settings?.["SHEAF_LOG"] !== "nats")
+      problems.push(["roles", `${other} is ${role} of ${cluster} already; several take log servers: \`logs\``]);
+    if (spec.roles.includes("sequencer") !== roles.includes("sequencer"))
+      problems.push([
+        "roles",
+        `a ${role} runs beside sequencers or apart from them, not both: ${other} is the other kind`,
+      ]);
+    const [own, theirs] = [keys, spec.keys].map((k) => (role === "publisher" ? k?.posters : [k?.proposer])?.join(", "));
+    if (own !== theirs) problems.push(["keys", `${other} is ${role} too and has other accounts: ${theirs}`]);
   }
   return problems;
 }

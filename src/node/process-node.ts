@@ -1,24 +1,17 @@
 /**
  * Owns one process of a network: opens the roles that the network file gives it, joins them to those of other processes
  * over links, and to each other directly. Whoever it calls may be away; it runs, says so in /readyz, and calls again.
+ * The parts of a role are loaded only where it runs: most of a start is the loading of modules.
  */
 
 import { fromHex } from "../base/bytes.ts";
 import type { Clock } from "../base/clock.ts";
-import { readConfig } from "../base/config.ts";
 import type { Log } from "../base/log.ts";
 import { Metrics } from "../base/metrics.ts";
 import { CloseStack, runAll, type Service } from "../base/service.ts";
-import { executorSeats, executorService } from "../execution/sharded/remote-executor.ts";
-import { ShardedEngine } from "../execution/sharded/sharded-engine.ts";
 import { linkMetrics } from "../link/metrics.ts";
-import type { CallOptions } from "../link/tls-link.ts";
 import { type LinkService, TlsListener } from "../link/tls-listener.ts";
-import { publisherConfig } from "../publisher/config.ts";
-import { DerivedServer } from "../publisher/derived-link.ts";
-import { SealedServer } from "../publisher/sealed-link.ts";
 import { HealthServer } from "../rpc/health-server.ts";
-import { ClusterNode, sealedBlocks } from "./cluster-node.ts";
 import {
   dataDirOf,
   environmentOf,
@@ -26,18 +19,11 @@ import {
   type Network,
   networkError,
   type ProcessSpec,
-  processesOf,
   type RoleName,
 } from "./network-file.ts";
 import { credentialsOf, logTokenOf, readAccountKey } from "./pki.ts";
-import { openPublisherNode } from "./publisher-node.ts";
 import { sequencerError } from "./replica.ts";
-import { openVerifyingNode } from "./verifying-node.ts";
-
-/** Executors of one sequencer. */
-const EXECUTORS_MAX = 64;
-/** One posts, another may wait to take its place. */
-const PUBLISHERS_MAX = 4;
+import type { RoleContext, RoleNode } from "./role-node.ts";
 
 export type ProcessOptions = {
   readonly network: Network;
@@ -51,11 +37,17 @@ export type ProcessOptions = {
 export class ProcessNode implements Service {
   readonly name: string;
   readonly #services: readonly Service[];
+  readonly #handOver: (() => Promise<void>) | undefined;
   readonly #close: CloseStack;
 
-  private constructor(name: string, services: readonly Service[], close: CloseStack) {
+  private constructor(
+    name: string,
+    opened: { readonly services: readonly Service[]; readonly handOver: (() => Promise<void>) | undefined },
+    close: CloseStack,
+  ) {
     this.name = name;
-    this.#services = services;
+    this.#services = opened.services;
+    this.#handOver = opened.handOver;
     this.#close = close;
   }
 
@@ -63,8 +55,7 @@ export class ProcessNode implements Service {
   static async create(options: ProcessOptions): Promise<ProcessNode> {
     const close = new CloseStack();
     try {
-      const services = await open(options, close);
-      return new ProcessNode(options.process.name, services, close);
+      return new ProcessNode(options.process.name, await open(options, close), close);
     } catch (error) {
       await close.close().catch(() => undefined);
       throw error;
@@ -78,9 +69,8 @@ export class ProcessNode implements Service {
 
   /** Gives the lead to another process. @throws {SequencerError} SEQUENCER_NOT_LEADING */
   async handOver(): Promise<void> {
-    const leading = this.#services.find((service) => service instanceof ClusterNode);
-    if (leading === undefined) throw sequencerError("SEQUENCER_NOT_LEADING", `${this.name} has no sequencer`);
-    await leading.handOver();
+    if (this.#handOver === undefined) throw sequencerError("SEQUENCER_NOT_LEADING", `${this.name} has no sequencer`);
+    await this.#handOver();
   }
 
   close(): Promise<void> {
@@ -88,7 +78,10 @@ export class ProcessNode implements Service {
   }
 }
 
-async function open(options: ProcessOptions, close: CloseStack): Promise<Service[]> {
+async function open(
+  options: ProcessOptions,
+  close: CloseStack,
+): Promise<{ readonly services: readonly Service[]; readonly handOver: (() => Promise<void>) | undefined }> {
   const { network, process: spec, clock } = options;
   const { cluster = "" } = spec;
   const contracts = network.clusters[cluster];
@@ -97,90 +90,30 @@ async function open(options: ProcessOptions, close: CloseStack): Promise<Service
   const log = options.log.child({ process: spec.name, cluster });
   const registry = new Metrics();
   const metrics = registry.withLabels({ rollup: network.network, cluster });
-  const env = { ...logTokenOf(network), ...environmentOf(network, spec, options.env) };
-  const has = (role: RoleName): boolean => spec.roles.includes(role);
   const credentials = credentialsOf(network, spec, clock.nowMs());
-  const l1 = { rpcUrl: network.l1.rpc.join(","), beaconUrl: network.l1.beacon, chainId: network.l1.chainId };
-  const inbox = fromHex(contracts.inbox);
-  const dataDir = dataDirOf(network, spec);
-  const posters = (spec.keys?.posters ?? []).map((path) => readAccountKey(network, path));
-  const proposer = spec.keys?.proposer === undefined ? undefined : readAccountKey(network, spec.keys.proposer);
-  const common = { env, log, metrics, clock, dataDir, l1, inbox };
-  /** How to reach `role`, speaking as `self`. */
-  const callTo = (target: ProcessSpec, role: RoleName, self: RoleName): Omit<CallOptions, "service"> => ({
-    ...hostAndPort(target.links ?? ""),
-    credentials,
-    self: { network: network.network, cluster, role: self, process: spec.name },
-    role,
-  });
-
+  const context: RoleContext = {
+    ...{ network, process: spec, cluster, log, metrics, clock, close },
+    env: { ...logTokenOf(network), ...environmentOf(network, spec, options.env) },
+    dataDir: dataDirOf(network, spec),
+    l1: { rpcUrl: network.l1.rpc.join(","), beaconUrl: network.l1.beacon, chainId: network.l1.chainId },
+    inbox: fromHex(contracts.inbox),
+    posters: (spec.keys?.posters ?? []).map((path) => readAccountKey(network, path)),
+    proposer: spec.keys?.proposer === undefined ? undefined : readAccountKey(network, spec.keys.proposer),
+    callTo: (target, role, self) => ({
+      ...hostAndPort(target.links ?? ""),
+      credentials,
+      self: { network: network.network, cluster, role: self, process: spec.name },
+      role,
+    }),
+  };
   const services: Service[] = [];
   const offers: LinkService[] = [];
-  if (has("executor")) {
-    for (const sequencer of processesOf(network, cluster, "sequencer"))
-      services.push(
-        await executorService({
-          name: `executor of ${sequencer.name}`,
-          call: callTo(sequencer, "sequencer", "executor"),
-          log: log.child({ role: "executor" }),
-          metrics: linkMetrics(metrics),
-          clock,
-        }),
-      );
-  }
-  if (has("sequencer")) {
-    const elsewhere = (role: RoleName): boolean =>
-      network.processes.some((p) => p.cluster === cluster && p.name !== spec.name && p.roles.includes(role));
-    let sealed: SealedServer | undefined;
-    const rpc = hostAndPort(spec.rpc ?? "");
-    const node = await ClusterNode.create({
-      ...common,
-      name: spec.name,
-      ports: { rpc: rpc.port, verifierRpc: spec.verifierRpc === undefined ? 0 : hostAndPort(spec.verifierRpc).port },
-      env: { SHEAF_RPC_HOST: rpc.host, ...env },
-      keys: { posters, proposer },
-      guests: elsewhere("executor"),
-      ...(has("publisher") ? {} : { admissionShare: (bytes) => sealed?.admissionShare(bytes) ?? 1 }),
-    });
-    close.add(node.name, () => node.close());
-    const { sequencer, engine, chain, verifier } = node;
-    if (engine instanceof ShardedEngine) offers.push(executorSeats(engine, EXECUTORS_MAX));
-    if (!has("publisher")) {
-      sealed = new SealedServer({
-        sealed: sealedBlocks(chain, sequencer),
-        onRewind: (listener) => sequencer.sealer.subscribe({ rewound: () => listener() }),
-        term: () => sequencer.term,
-        backlogMaxBytes: readConfig(publisherConfig, env).backlogMaxBytes,
-      });
-      offers.push(sealed.service(PUBLISHERS_MAX));
-    }
-    const derived = new DerivedServer(() => verifier.status(), { log, clock });
-    offers.push(derived.service(PUBLISHERS_MAX));
-    services.push(node, derived);
-  }
-  if (has("verifier")) {
-    const verifying = await openVerifyingNode(
-      { ...common, rpc: hostAndPort(spec.rpc ?? ""), proposerKey: proposer },
-      close,
-    );
-    const derived = new DerivedServer(() => verifying.verifier.status(), { log, clock });
-    offers.push(derived.service(PUBLISHERS_MAX));
-    services.push(...verifying.services, derived);
-  }
-  if (has("publisher") && !has("sequencer")) {
-    const callAll = (role: RoleName) =>
-      processesOf(network, cluster, role).map((target) => callTo(target, role, "publisher"));
-    const sequencers = callAll("sequencer");
-    const verifiers = callAll("verifier");
-    services.push(
-      ...(await openPublisherNode({
-        ...common,
-        keys: posters,
-        sequencers,
-        // Verifiers of their own, where there are any: the sequencer is not believed about what L1 says.
-        verifiers: verifiers.length > 0 ? verifiers : sequencers,
-      })),
-    );
+  let handOver: (() => Promise<void>) | undefined;
+  for (const openRole of rolesOf(spec)) {
+    const role = await (await openRole())(context);
+    services.push(...role.services);
+    offers.push(...(role.offers ?? []));
+    handOver ??= role.handOver;
   }
   if (offers.length > 0 && spec.links !== undefined) {
     const listener = await TlsListener.create({
@@ -206,5 +139,19 @@ async function open(options: ProcessOptions, close: CloseStack): Promise<Service
     close.add("health", () => health.close());
     services.push(health);
   }
-  return services;
+  return { services, handOver };
+}
+
+type OpenRole = () => Promise<(context: RoleContext) => Promise<RoleNode>>;
+
+/** A proposer comes with its verifier or sequencer, a publisher beside a sequencer with that. */
+function rolesOf(spec: ProcessSpec): readonly OpenRole[] {
+  const has = (role: RoleName): boolean => spec.roles.includes(role);
+  const roles: OpenRole[] = [];
+  if (has("executor")) roles.push(async () => (await import("./executor-node.ts")).openExecutorNode);
+  if (has("sequencer")) roles.push(async () => (await import("./sequencer-node.ts")).openSequencerNode);
+  if (has("verifier")) roles.push(async () => (await import("./verifying-node.ts")).openVerifyingNode);
+  if (has("publisher") && !has("sequencer"))
+    roles.push(async () => (await import("./publisher-node.ts")).openPublisherNode);
+  return roles;
 }

@@ -60,6 +60,7 @@ import type { ShadowApi } from "../shadow/api.ts";
 import type { ChainState } from "../state/state.ts";
 import type { ChainStore } from "../store/chain-store.ts";
 import type { Database } from "../store/database.ts";
+import { LeaderLine } from "./leader-line.ts";
 import { type ReplicaMetrics, replicaMetrics } from "./metrics.ts";
 import { type Leader, Replica, sequencerError } from "./replica.ts";
 
@@ -138,6 +139,7 @@ export class Sequencer implements Service {
   readonly #metrics: ReplicaMetrics;
   readonly #onAccepted: (tx: SignedTransaction) => void;
   #replica: Replica | undefined;
+  readonly #leaderLine: LeaderLine;
   #leading: Leading | undefined;
   /** The claim is won and the pool is not open yet. */
   #takingOver = false;
@@ -149,6 +151,8 @@ export class Sequencer implements Service {
   #handedOverTerm: number | undefined;
   #stuckPauseMs = STUCK_PAUSE_MS;
   #sealedMs = 0;
+  /** Since when the logs of this leader take nothing. */
+  #stalledMs: number | undefined;
 
   private constructor(p: {
     deps: SequencerDeps;
@@ -166,6 +170,7 @@ export class Sequencer implements Service {
     this.#executor = p.executor;
     this.#onAccepted = p.onAccepted;
     this.#metrics = replicaMetrics(p.deps.metrics);
+    this.#leaderLine = new LeaderLine(() => this.#replica?.leader, p.deps.clock);
     this.#metrics.term.set(0);
     p.sealer.subscribe({ sealed: ({ block }) => this.#onSealed(block) });
   }
@@ -252,6 +257,11 @@ export class Sequencer implements Service {
 
   get leads(): boolean {
     return this.#leading !== undefined;
+  }
+
+  /** True while it leads and its logs have taken nothing for a lease: another node may have taken the lead. */
+  get isCutOff(): boolean {
+    return this.#stalledMs !== undefined && this.#deps.clock.nowMs() - this.#stalledMs >= this.#lease.leaseMs;
   }
 
   /** Term of the leadership that is known here, be it this node's or another's; 0 before the first. */
@@ -376,7 +386,7 @@ export class Sequencer implements Service {
       ...(address === undefined ? {} : { address }),
       termAtLeast,
       // Logs of one owner have nobody else to lead: it gets ready while it does.
-      ...(leaseMs === 0 ? {} : { mayStand: () => this.#whyNotStanding() === undefined }),
+      ...(leaseMs === 0 ? {} : { mayStand: () => this.#whyNotStanding() === undefined, gone: this.#leaderLine }),
     };
   }
 
@@ -387,6 +397,7 @@ export class Sequencer implements Service {
     const stop = new AbortController();
     const untie = abortWith(stop, signal);
     const replaying = replica.run(stop.signal);
+    const watching = this.#lease.leaseMs === 0 ? undefined : this.#leaderLine.run(stop.signal);
     const standing =
       this.#lease.stands === false
         ? replaying.then(() => undefined)
@@ -396,7 +407,7 @@ export class Sequencer implements Service {
     } finally {
       stop.abort();
       untie();
-      await Promise.allSettled([replaying, standing]);
+      await Promise.allSettled([replaying, standing, watching]);
     }
     const leadership = await standing;
     await replaying;
@@ -444,6 +455,7 @@ export class Sequencer implements Service {
       companionsStop.abort();
       this.#leading = undefined;
       this.#takingOver = false;
+      this.#stalledMs = undefined;
       this.#replica = undefined;
       this.#metrics.term.set(0);
     }
@@ -576,7 +588,10 @@ export class Sequencer implements Service {
     while (!signal.aborted) {
       await clock.sleep(Math.min(1_000, progressMs / 4), signal);
       if (signal.aborted || this.#lease.leaseMs === 0) continue;
-      if ([orderLog, ...laneLogs].some((l) => l.notReady() !== undefined)) this.#sealedMs = clock.nowMs();
+      if ([orderLog, ...laneLogs].some((l) => l.notReady() !== undefined)) {
+        this.#sealedMs = clock.nowMs();
+        this.#stalledMs ??= this.#sealedMs;
+      } else this.#stalledMs = undefined;
       if (clock.nowMs() - this.#sealedMs < progressMs) continue;
       const reason = this.#leading?.orderer.notReady();
       log.error("no block is sealed, the lead is given up", { progressMs, reason, pauseMs: this.#stuckPauseMs });

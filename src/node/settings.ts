@@ -1,5 +1,5 @@
 /** Owns that every setting of every role is declared where settings are checked, whoever else was imported. */
-import "../execution/engines.ts";
+import "../execution/config.ts";
 import "../gateway/config.ts";
 import "../keyshard/config.ts";
 import "../l1/config.ts";

@@ -45,6 +45,8 @@ export type SealedSource = {
   readonly sealed: SealedBlocks;
   readonly onRewind: (listener: () => void) => () => void;
   readonly term: () => number;
+  /** Only who leads is called: its admission lives on what publishers report. Absent: always. */
+  readonly leads?: () => boolean;
   /** Bytes that may wait for L1. */
   readonly backlogMaxBytes: number;
 };
@@ -82,6 +84,7 @@ export class SealedServer {
       admits: ["publisher"],
       linksMax,
       frameBytesMax: 1_024,
+      elsewhere: () => (this.#source.leads?.() === false ? "this sequencer does not lead" : undefined),
       accept: (opened) => {
         const caller: Caller = {
           link: opened.attach({
@@ -120,6 +123,10 @@ export class SealedServer {
   }
 
   #serveAll(): void {
+    if (this.#source.leads?.() === false) {
+      for (const { link } of this.#callers) void link.close();
+      this.#callers.clear();
+    }
     for (const caller of this.#callers) this.#serve(caller);
   }
 
@@ -203,15 +210,20 @@ export class SealedClient implements SealedBlocks {
     this.#send = undefined;
   }
 
-  /** To be called now and then: tells the sequencer how far the publisher is, and follows the safe head. */
-  report(p: { readonly postedThrough: number; readonly windowUsed: number }): void {
-    this.#send?.(
-      new Writer(16)
-        .byte(REPORT)
-        .uvarint(Math.max(0, p.postedThrough))
-        .uvarint(Math.round(p.windowUsed * MILLION))
-        .finish(),
-    );
+  get isLinked(): boolean {
+    return this.#send !== undefined;
+  }
+
+  /** To be called now and then: tells the sequencer how far the publisher is, if it posts, and follows the safe head. */
+  report(p: { readonly postedThrough: number; readonly windowUsed: number } | undefined): void {
+    if (p !== undefined)
+      this.#send?.(
+        new Writer(16)
+          .byte(REPORT)
+          .uvarint(Math.max(0, p.postedThrough))
+          .uvarint(Math.round(p.windowUsed * MILLION))
+          .finish(),
+      );
     this.#ask();
   }
 

@@ -6,7 +6,7 @@ import type { MessagePort } from "node:worker_threads";
 import { Reader, Writer } from "../base/binary.ts";
 import { fromHex, toHexKey } from "../base/bytes.ts";
 import type { ChainParameters, ParentBlock } from "../execution/block-execution.ts";
-import type { EngineName } from "../execution/engines.ts";
+import type { EngineName } from "../execution/config.ts";
 import type { IncludedResult, SkipReason, TxResult } from "../execution/execution.ts";
 import type { Block } from "../protocol/block.ts";
 import { type BlockContext, decodeOrderRecord, encodeOrderRecord, type OrderedTx } from "../protocol/cut.ts";

@@ -7,7 +7,8 @@ import { hasCode } from "../base/error.ts";
 import { silentLog } from "../base/log.ts";
 import { Metrics } from "../base/metrics.ts";
 import { BlockExecution, type SequencedTx } from "../execution/block-execution.ts";
-import { createEngine, type EngineName, otherEngine } from "../execution/engines.ts";
+import { type EngineName } from "../execution/config.ts";
+import { createEngine, otherEngine } from "../execution/engines.ts";
 import type { Engine } from "../execution/execution.ts";
 import { FAULTS, type Fault, faultyEngine } from "../execution/testing/faulty-engine.ts";
 import {

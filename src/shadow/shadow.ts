@@ -15,7 +15,7 @@ import { defineErrors } from "../base/error.ts";
 import type { Log } from "../base/log.ts";
 import { startWorker } from "../base/worker.ts";
 import type { ChainParameters, ExecutionObserver, ParentBlock } from "../execution/block-execution.ts";
-import type { EngineName } from "../execution/engines.ts";
+import type { EngineName } from "../execution/config.ts";
 import type { StateReader, TxInput, TxResult } from "../execution/execution.ts";
 import type { BlockContext } from "../protocol/cut.ts";
 import { keccak256 } from "../protocol/keccak.ts";

@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { Hex } from "viem";
-import { databaseFolder, SEQUENCER, shardFolder, VERIFIER } from "../../src/node/cluster-node.ts";
+import { databaseFolder, SEQUENCER, shardFolder, VERIFIER } from "../../src/node/node-data.ts";
 import { SnapshotFolder } from "../../src/snapshot/snapshot-folder.ts";
 import { clientsOf, NetworkProcess, sheaf, until } from "./fixture.ts";
 
