@@ -18,11 +18,11 @@ const RECOVERY_MS_MAX = 120_000;
 const AWAY_MS = 1_500;
 
 /** Entries of the processes that a node starts, by what is done to them. */
-const WORKER_ENTRIES: Partial<Record<Fault, RegExp>> = {
+const WORKER_ENTRIES = {
   "kill-lane": /\/lane-worker\.ts/,
   "kill-executor": /executor-worker\.ts/,
   "kill-key-shard": /\/keyshard\/shard-worker\.ts/,
-};
+} as const;
 /** Those whose work cannot wait: a node starts them again at once. Executors come back when something is dealt out. */
 const NEEDED = /\/(lane\/lane-worker|keyshard\/shard-worker)\.ts/;
 
@@ -70,7 +70,7 @@ class NodeSeries implements Series {
   readonly inject = async (fault: Fault): Promise<Measured> => {
     await this.#allReady();
     const leader = await this.#leader();
-    if (fault === "kill-executor" && this.#workersOf(leader, WORKER_ENTRIES[fault] as RegExp).length === 0)
+    if (fault === "kill-executor" && this.#workersOf(leader, WORKER_ENTRIES[fault]).length === 0)
       await this.#restart(leader);
     return { gapMs: await this.#inject(fault, await this.#leader()) };
   };
@@ -102,8 +102,6 @@ class NodeSeries implements Series {
         async () => victim.start(),
       );
     };
-    const entry = WORKER_ENTRIES[fault];
-    if (entry !== undefined) return this.#around([], () => this.#killWorker(leader, entry), undefined);
     switch (fault) {
       case "kill":
         return kill(leader);
@@ -127,18 +125,26 @@ class NodeSeries implements Series {
       }
       case "hand-over":
         return this.#around([], async () => node.order({ handOver: true }), undefined, leader);
-      default:
-        break;
+      case "kill-lane":
+      case "kill-executor":
+      case "kill-key-shard":
+        return this.#around([], () => this.#killWorker(leader, WORKER_ENTRIES[fault]), undefined);
+      case "kill-log-server": {
+        let name = "";
+        return this.#around(
+          [],
+          async () => {
+            name = await this.#orderServer();
+            await logServers?.kill(name);
+          },
+          async () => logServers?.restart(name),
+        );
+      }
+      case "kill-publisher":
+      case "stop-publisher":
+      case "kill-proposer":
+        throw chaosError("CHAOS_STEP_FAILED", `${fault} is another part's`);
     }
-    let name = "";
-    return this.#around(
-      [],
-      async () => {
-        name = await this.#orderServer();
-        await logServers?.kill(name);
-      },
-      async () => logServers?.restart(name),
-    );
   }
 
   /** Longest time without a confirmation, from the fault until new transactions are confirmed and it is healed. */

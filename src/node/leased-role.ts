@@ -11,6 +11,7 @@ import type { Clock } from "../base/clock.ts";
 import { hasCode } from "../base/error.ts";
 import type { Log } from "../base/log.ts";
 import { runAll, type Service } from "../base/service.ts";
+import { abortWith } from "../base/signal.ts";
 import { type Leadership, takeLead } from "../log/lease.ts";
 import type { AppendLog } from "../log/log.ts";
 import type { RoleLeaseMetrics } from "./metrics.ts";
@@ -80,9 +81,7 @@ export class LeasedRole implements Service {
     const { log, metrics, open } = this.#o;
     const { term } = leadership;
     const stop = new AbortController();
-    const onAbort = (): void => stop.abort();
-    signal.addEventListener("abort", onAbort, { once: true });
-    if (signal.aborted) stop.abort();
+    const untie = abortWith(stop, signal);
     log.info("this process works", { role: this.name, term });
     const working = open(term);
     this.#working = working;
@@ -101,7 +100,7 @@ export class LeasedRole implements Service {
       log.warn("the lease is lost", { role: this.name, term, err: error });
       metrics.changes.inc(1, { event: "lost" });
     } finally {
-      signal.removeEventListener("abort", onAbort);
+      untie();
       this.#working = undefined;
       metrics.works.set(0);
     }
