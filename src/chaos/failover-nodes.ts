@@ -143,8 +143,9 @@ class NodeSeries implements Series {
       case "kill-publisher":
       case "stop-publisher":
       case "kill-proposer":
-        throw chaosError("CHAOS_STEP_FAILED", `${fault} is another part's`);
+        break;
     }
+    throw chaosError("CHAOS_STEP_FAILED", `${fault} is another part's`);
   }
 
   /** Longest time without a confirmation, from the fault until new transactions are confirmed and it is healed. */
