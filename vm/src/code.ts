@@ -12,7 +12,8 @@ import {
 import { hostCode } from "./host";
 import { Halt, Op } from "./ops";
 import { POPS, PUSHES, SINCE, STATIC_GAS } from "./optable";
-import { EMPTY_HASH, generation, HALT_RESOURCE, MISSING_KEY, stop, stopMissing } from "./state";
+import { EMPTY_HASH } from "./empty-hash";
+import { generation, HALT_RESOURCE, MISSING_KEY, stop, stopMissing } from "./state";
 import { add, copy32, equal32, fits64, set64, shiftLeft, shiftRight, sub, zero32 } from "./u256";
 
 let codeTop: usize = CODE;

@@ -25,3 +25,5 @@
  * calls) is entered the same way and left with kind = -2. SELFDESTRUCT is entered only.
  */
 @external("host", "traceFrame") export declare function hostTraceFrame(kind: i32, depth: u32, record: usize): void;
+/** The memory of the version core cannot grow any more. Does not return. */
+@external("host", "full") export declare function hostFull(): void;

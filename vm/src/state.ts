@@ -14,6 +14,7 @@ import {
   S_BATCH_NEXT, S_GEN, S_KEY, S_LOADED, S_NEXT, S_ORIGINAL, S_PLACE, S_SIZE, S_TRANSIENT, S_TRANSIENT_GEN, S_VALUE, S_WARM, SLOT_TABLE,
   SLOT_TABLE_SIZE, TF_DEBITED, TF_JOURNALED, TF_READ_BALANCE, TF_READ_CODE, TF_READ_EMPTY, TF_TOUCHED,
 } from "./layout";
+import { EMPTY_HASH } from "./empty-hash";
 import { hostAccount, hostStorage, MISSING, PRESENT } from "./host";
 import { add, copy32, equal32, fromBytes, isZero, less, sub, toBytes, zero32 } from "./u256";
 
@@ -34,12 +35,6 @@ export function stopMissing(kind: u32): void {
     missingKind = kind;
   }
 }
-
-/** Keccak-256 of nothing. */
-export const EMPTY_HASH: usize = memory.data<u8>([
-  0xc5, 0xd2, 0x46, 0x01, 0x86, 0xf7, 0x23, 0x3c, 0x92, 0x7e, 0x7d, 0xb2, 0xdc, 0xc7, 0x03, 0xc0, 0xe5, 0x00, 0xb6, 0x53,
-  0xca, 0x82, 0x27, 0x3b, 0x7b, 0xfa, 0xd8, 0x04, 0x5d, 0x85, 0xa4, 0x70,
-]);
 
 let batchTop: usize = BATCH;
 let accountCount: u32 = 0;

@@ -16,6 +16,7 @@ import {
 } from "./layout";
 import { addCode, codeGeneration, codeOf, tidyCodeCache } from "./code";
 import { checkAccessList, checkAuthorizations, decodeTransaction } from "./decode";
+import { EMPTY_HASH } from "./empty-hash";
 import {
   beginCreate, beginTopCall, clearReturn, createAddress, delegateAccount, frame, logCount, logEnd, paused, resetFrames, returnSize, setLogs, setPaused, setTop,
   topGas, topHalt, topSuccess,
@@ -27,7 +28,7 @@ import { Halt, Op } from "./ops";
 import { itemAt, itemIsList, itemLength, itemU64, readItem } from "./rlp";
 import { Skip } from "./skip";
 import {
-  account, accountChain, beginTransactionState, covers, credit, debit, destroy, EMPTY_HASH, findAccount, findSlot, halt, HALT_MISSING, hasCode,
+  account, accountChain, beginTransactionState, covers, credit, debit, destroy, findAccount, findSlot, halt, HALT_MISSING, hasCode,
   isEmpty, journalTop, mark, MISSING_KEY, missingKind, refund, resetState, revertTo, setCode, setNonce, setRefund, touch, txAccounts,
   txFlags, useAccount, warmAccount, warmSlot,
 } from "./state";

@@ -1,12 +1,10 @@
 /**
- * Owns what validation needs of a result: per account what the result depends on and what it changes. Dependencies are
- * values (slots, code, and balance or nonce where they were looked at) or predicates (enough balance, emptiness, the
- * nonce of the sender); balances change by deltas, everything else by absolute values (DESIGN D3). Also the way back:
- * what a serial run would have found, written into the fields nobody depended on.
+ * Owns what a result means to validation, as objects: per account what the result depends on and what it changes.
+ * Dependencies are values (slots, code, and balance or nonce where they were looked at) or predicates (enough balance,
+ * emptiness, the nonce of the sender); balances change by deltas, everything else by absolute values (DESIGN D3). For
+ * graphs of dependencies and for the model in tests: validation itself ({@link KeyVersions}) reads the bytes.
  */
-import { bytesEqual } from "../../base/bytes.ts";
 import { EMPTY_CODE_HASH } from "../../protocol/ordered-trie.ts";
-import type { Account } from "../execution.ts";
 import {
   ACCOUNT,
   ACCOUNT_DESTROYED,
@@ -144,34 +142,4 @@ function effectAt(record: TxRecord, at: number): AccountEffect | undefined {
     isTouched,
     slots: slots ?? NO_SLOTS,
   };
-}
-
-/**
- * Writes into the account at `at` what a serial run would have found, `truth`: fields nobody depended on may have been
- * others. True when something was.
- */
-export function settleAccount(record: TxRecord, at: number, truth: Account | undefined): boolean {
-  let isOther = false;
-  const nonceBefore = truth?.nonce ?? 0n;
-  const assumedNonce = record.u64(at + ACCOUNT.nonceBefore);
-  if (assumedNonce !== nonceBefore) {
-    isOther = true;
-    if (record.u64(at + ACCOUNT.nonce) === assumedNonce) record.setU64(at + ACCOUNT.nonce, nonceBefore);
-    record.setU64(at + ACCOUNT.nonceBefore, nonceBefore);
-  }
-  const balanceBefore = truth?.balanceWei ?? 0n;
-  const assumedBalance = record.word(at + ACCOUNT.balanceBefore);
-  if (assumedBalance !== balanceBefore) {
-    isOther = true;
-    record.setWord(at + ACCOUNT.balance, balanceBefore + (record.word(at + ACCOUNT.balance) - assumedBalance));
-    record.setWord(at + ACCOUNT.balanceBefore, balanceBefore);
-  }
-  const codeHashBefore = truth?.codeHash ?? EMPTY_CODE_HASH;
-  const hashAt = at + ACCOUNT.codeHashBefore;
-  if (!bytesEqual(record.slice(hashAt, hashAt + 32), codeHashBefore)) {
-    isOther = true;
-    if (record.sameWord(at + ACCOUNT.codeHash, hashAt)) record.setCodeHash(at + ACCOUNT.codeHash, codeHashBefore);
-    record.setCodeHash(hashAt, codeHashBefore);
-  }
-  return isOther;
 }

@@ -9,10 +9,11 @@ import { fromHex, toHexKey } from "../../base/bytes.ts";
 import { EMPTY_CODE_HASH } from "../../protocol/ordered-trie.ts";
 import type { StateWrites } from "../../protocol/state-writes.ts";
 import type { BlockEnv, MissingKey, StateReader, TxInput, TxResult } from "../execution.ts";
+import { ACCOUNT, SLOT } from "../wasm/layout.ts";
 import type { TxRecord } from "../wasm/result.ts";
 import type { WasmEngine } from "../wasm/wasm.ts";
 import { DealQueues } from "./deal-queues.ts";
-import { effectsOf } from "./effects.ts";
+import { hasEffect } from "./effects.ts";
 import { Epoch, type EpochStats } from "./epoch.ts";
 import type { Conflict } from "./epoch-shard.ts";
 import { tellAll } from "./executor-news.ts";
@@ -155,7 +156,15 @@ export class EpochRun {
     }
     this.#armStallTimer();
     this.#pump();
-    await this.#done.promise;
+    try {
+      await this.#done.promise;
+      return this.#outcome();
+    } finally {
+      this.#epoch.close();
+    }
+  }
+
+  #outcome(): EpochOutcome {
     this.#p.clock.enter("settle");
     const results = this.#epoch.results();
     const { hints, planner } = this.#p;
@@ -423,14 +432,16 @@ export class EpochRun {
   }
 
   #repair(record: TxRecord): void {
-    for (const { key, slots } of effectsOf(record)) {
+    record.forEachAccount((at, slotsAt, slotCount) => {
+      if (!hasEffect(record, at)) return;
+      const key = record.hex(at + ACCOUNT.address, 20);
       let known = this.#repairs.get(key);
       if (known === undefined) {
         known = new Set();
         this.#repairs.set(key, known);
       }
-      for (const slot of slots) known.add(slot.key);
-    }
+      for (let n = 0, slot = slotsAt; n < slotCount; n++, slot += SLOT.size) known.add(record.hex(slot + SLOT.key, 32));
+    });
   }
 
   #deal(): void {

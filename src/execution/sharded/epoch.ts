@@ -13,13 +13,12 @@
 import { assert } from "../../base/assert.ts";
 import { toHexKey } from "../../base/bytes.ts";
 import { keccak256 } from "../../protocol/keccak.ts";
-import { emptyWrites, type StateWrites } from "../../protocol/state-writes.ts";
+import { mergeWrites, type StateWrites } from "../../protocol/state-writes.ts";
 import type { Account, SkipReason, StateReader, TxResult } from "../execution.ts";
-import { ACCOUNT } from "../wasm/layout.ts";
+import { ACCOUNT, RECORD, STATUS_SKIPPED } from "../wasm/layout.ts";
 import type { TxRecord } from "../wasm/result.ts";
-import { resultOf, WasmIncluded } from "../wasm/result.ts";
-import { effectsOf } from "./effects.ts";
-import { type Conflict, type EpochShard, LocalShard, type ShardRead } from "./epoch-shard.ts";
+import { resultOf } from "../wasm/result.ts";
+import type { Conflict, EpochShard, ShardRead } from "./epoch-shard.ts";
 import { KeyVersions } from "./key-versions.ts";
 import { RemoteShard } from "./remote-shard.ts";
 import type { Answer } from "./shard-messages.ts";
@@ -95,7 +94,12 @@ export class Epoch {
   readonly count: number;
   readonly #gasLimits: readonly (number | undefined)[];
   readonly #state: StateReader;
-  readonly #shards: EpochShard[];
+  /** By shard: those elsewhere. */
+  readonly #remotes: (RemoteShard | undefined)[];
+  /** All the others, as one: what they hold is the same in whatever pieces. */
+  #here: KeyVersions | undefined;
+  /** All of these. */
+  #shards: readonly EpochShard[] = [];
   /** Owner of an account, kept: the hash costs more than the lookup. */
   readonly #owners = new Map<string, number>();
   readonly #records: (TxRecord | undefined)[];
@@ -120,17 +124,30 @@ export class Epoch {
     this.#records = Array.from({ length: p.count });
     this.#phases = new Uint8Array(p.count);
     this.#attempts = new Float64Array(p.count).fill(-1);
-    this.#shards = Array.from({ length: p.shards }, (_, shard) => {
+    this.#remotes = Array.from({ length: p.shards }, (_, shard) => {
       const send = p.elsewhere?.sends[shard];
-      if (p.elsewhere === undefined || send === undefined) return new LocalShard(p.state, p.count);
-      return new RemoteShard({
-        epoch: p.elsewhere.epoch,
-        count: p.count,
-        base: p.state,
-        send,
-        record: (index) => this.#records[index],
-      });
+      if (p.elsewhere === undefined || send === undefined) return undefined;
+      const { epoch } = p.elsewhere;
+      return new RemoteShard({ epoch, count: p.count, base: p.state, send, record: (index) => this.#records[index] });
     });
+    if (this.#remotes.includes(undefined)) this.#here = new KeyVersions(p.state, p.count);
+    this.#listShards();
+  }
+
+  #listShards(): void {
+    const remotes = this.#remotes.filter((remote) => remote !== undefined);
+    this.#shards = this.#here === undefined ? remotes : [this.#here, ...remotes];
+  }
+
+  /** No key shard is elsewhere (any more). */
+  get #isAllHere(): boolean {
+    return this.#shards.length === 1 && this.#here !== undefined;
+  }
+
+  /** Gives memory back, when nothing is to be asked of the epoch any more; results that were read stay. */
+  close(): void {
+    this.#here?.close();
+    this.#finals?.close();
   }
 
   /** Transactions below it are final. */
@@ -145,7 +162,7 @@ export class Epoch {
 
   /** Results and net effect are there to be read. */
   get isOver(): boolean {
-    return this.isDone && this.#shards.every((shard) => shard instanceof LocalShard || (shard as RemoteShard).isOver);
+    return this.isDone && this.#remotes.every((remote) => remote === undefined || remote.isOver);
   }
 
   /** Gas the block has left at the watermark. */
@@ -160,7 +177,7 @@ export class Epoch {
 
   /** Accounts and slots validated here. */
   get accesses(): number {
-    return this.#shards.reduce((sum, shard) => sum + (shard instanceof LocalShard ? shard.accesses : 0), 0);
+    return this.#here?.accesses ?? 0;
   }
 
   /** Is a result of the transaction at hand, and not known to be stale? */
@@ -218,7 +235,7 @@ export class Epoch {
     for (const shard of this.#shards) {
       const reached = shard.advance();
       // What ran here on the final state needs nobody elsewhere to hold it.
-      frontier = Math.min(frontier, shard instanceof LocalShard ? reached : Math.max(reached, this.#exactTo));
+      frontier = Math.min(frontier, shard === this.#here ? reached : Math.max(reached, this.#exactTo));
     }
     this.#conflict = undefined;
     while (this.#watermark < frontier) {
@@ -237,7 +254,7 @@ export class Epoch {
       if (this.#conflict !== undefined) break;
     }
     if (this.#conflict === undefined) {
-      assert(this.#shards.some(isElsewhere), "a transaction with a result stops the watermark for a reason");
+      assert(!this.#isAllHere, "a transaction with a result stops the watermark for a reason");
       return index;
     }
     assert(this.#phases[index] !== EXACT, "what ran on the final state holds");
@@ -278,13 +295,13 @@ export class Epoch {
 
   /** Sends to the shards elsewhere what there is to tell them. */
   flush(): void {
-    for (const shard of this.#shards) if (shard instanceof RemoteShard) shard.flush(this.#watermark);
+    for (const remote of this.#remotes) remote?.flush(this.#watermark);
   }
 
   /** Takes what a shard elsewhere answered; false: it is out of step and lost, see {@link takeOver}. */
   received(shard: number, answer: Answer): boolean {
-    const remote = this.#shards[shard];
-    if (!(remote instanceof RemoteShard)) return true;
+    const remote = this.#remotes[shard];
+    if (remote === undefined) return true;
     const stale = remote.received(answer);
     if (stale === undefined) return false;
     // What is final holds: a shard that says otherwise does not know what it is talking about.
@@ -295,29 +312,30 @@ export class Epoch {
 
   /** The oldest round a shard elsewhere has not answered. */
   awaitedRound(shard: number): number | undefined {
-    const remote = this.#shards[shard];
-    return remote instanceof RemoteShard ? remote.awaitedRound : undefined;
+    return this.#remotes[shard]?.awaitedRound;
   }
 
   /** A shard elsewhere is lost: its part is validated here from what is at hand, and its reads are answered. */
   takeOver(shard: number): void {
-    const remote = this.#shards[shard];
-    if (!(remote instanceof RemoteShard)) return;
+    const remote = this.#remotes[shard];
+    if (remote === undefined) return;
     this.stats.takenOver++;
-    const local = new LocalShard(this.#state, this.count);
+    this.#remotes[shard] = undefined;
+    const here = this.#here ?? new KeyVersions(this.#state, this.count);
+    this.#here = here;
+    this.#listShards();
     for (let index = 0; index < this.count; index++)
       if (this.#phases[index] !== MISSING) {
         const record = this.#records[index];
-        local.install(index, record, record === undefined ? undefined : this.#partsOf(record)[shard]);
+        here.install(index, record, record && this.#accountsHere(record));
       }
-    assert(local.advance() >= this.#watermark, "what is final holds, whoever looks at it");
-    this.#shards[shard] = local;
-    for (const read of remote.unansweredReads()) local.read(read);
+    assert(here.advance() >= this.#watermark, "what is final holds, whoever looks at it");
+    for (const read of remote.unansweredReads()) here.read(read);
   }
 
   /** Asks the key's shard, which may answer later. */
   read(read: ShardRead): void {
-    this.#owner(toHexKey(read.key.address)).read(read);
+    (this.#remoteOwner(read.key.address) ?? (this.#here as KeyVersions)).read(read);
   }
 
   /** The state as the transaction at `index` finds it, as far as results are known here: all of them at the watermark. */
@@ -325,22 +343,18 @@ export class Epoch {
     return new EpochReader(this, this.#state, index);
   }
 
-  account(key: string, index: number): Account | undefined {
-    const owner = this.#owner(key);
-    return (owner instanceof LocalShard ? owner : this.#finalVersions()).account(key, index);
+  account(address: Uint8Array, index: number): Account | undefined {
+    return this.#knownHere(address).account(address, index);
   }
 
-  storage(key: string, slot: string, index: number): Uint8Array {
-    const owner = this.#owner(key);
-    return (owner instanceof LocalShard ? owner : this.#finalVersions()).storage(key, slot, index);
+  storage(address: Uint8Array, slot: Uint8Array, index: number): Uint8Array {
+    return this.#knownHere(address).storage(address, slot, index);
   }
 
   /** What a transaction at `index` may find, as far as that is known without asking anybody: a hint. */
   likelyAccount(address: Uint8Array, index: number): Account | undefined {
-    const key = toHexKey(address);
-    const owner = this.#owner(key);
-    if (owner instanceof LocalShard) return owner.account(key, index);
-    return this.#finals === undefined ? this.#state.account(address) : this.#finals.account(key, index);
+    if (this.#remoteOwner(address) === undefined) return (this.#here as KeyVersions).account(address, index);
+    return this.#finals === undefined ? this.#state.account(address) : this.#finals.account(address, index);
   }
 
   code(codeHash: Uint8Array): Uint8Array {
@@ -355,28 +369,35 @@ export class Epoch {
   /** Final results, in order. */
   results(): TxResult[] {
     assert(this.isOver, "results are read when all are final and corrected");
+    const here = this.#here;
+    const isAllHere = this.#isAllHere;
     return this.#records.map((record, index): TxResult => {
       if (record === undefined) return { included: false, reason: "RESOURCE" };
-      const result = resultOf(record);
-      if (result instanceof WasmIncluded) result.settleWith(() => this.#settle(index, record));
-      return result;
+      // Shards elsewhere have sent their corrections.
+      if (isAllHere) here?.settle(index, record);
+      else here?.settlePart(index, record);
+      return resultOf(record);
     });
   }
 
   /** Net effect of the whole epoch. */
   net(): StateWrites {
     assert(this.isOver, "the net effect is known when all are final");
-    const writes = emptyWrites();
-    for (const shard of this.#shards) shard.net(writes, (hash) => this.#codes.get(hash));
+    const [first, ...others] = this.#shards;
+    const writes = (first as EpochShard).net();
+    for (const shard of others) mergeWrites(writes, shard.net());
+    for (const hash of writes.codes.keys()) {
+      const code = this.#codes.get(hash);
+      if (code === undefined) writes.codes.delete(hash);
+      else writes.codes.set(hash, code);
+    }
     return writes;
   }
 
   #finalize(index: number): void {
     const record = this.#records[index];
-    if (record !== undefined) {
-      const result = resultOf(record);
-      if (result.included) this.#gasLeft = Math.max(0, this.#gasLeft - result.gasUsed);
-    }
+    if (record !== undefined && record.status !== STATUS_SKIPPED)
+      this.#gasLeft = Math.max(0, this.#gasLeft - record.gasUsed);
     this.#watermark++;
   }
 
@@ -392,22 +413,29 @@ export class Epoch {
 
   #install(index: number, record: TxRecord): void {
     this.#records[index] = record;
-    for (const [hash, code] of record.codes()) this.#codes.set(hash, code);
-    if (this.#shards.length === 1) {
-      this.#shards[0]?.install(index, record, undefined);
+    if (record.u32(RECORD.codeCount) > 0) for (const [hash, code] of record.codes()) this.#codes.set(hash, code);
+    if (this.#isAllHere) {
+      this.#here?.install(index, record, undefined);
       return;
     }
     const parts = this.#partsOf(record);
-    for (const [i, shard] of this.#shards.entries()) shard.install(index, record, parts[i]);
+    for (const [shard, remote] of this.#remotes.entries()) remote?.install(index, record, parts[shard] as number[]);
+    this.#here?.install(index, record, this.#accountsHere(record));
   }
 
   /** By shard: offsets of its accounts. */
   #partsOf(record: TxRecord): number[][] {
-    const parts: number[][] = this.#shards.map(() => []);
+    const parts: number[][] = this.#remotes.map(() => []);
     record.forEachAccount((at) => {
       parts[this.#ownerIndex(record.hex(at + ACCOUNT.address, 20))]?.push(at);
     });
     return parts;
+  }
+
+  /** Offsets of the accounts that are validated here; undefined: all. */
+  #accountsHere(record: TxRecord): number[] | undefined {
+    if (this.#isAllHere) return undefined;
+    return this.#partsOf(record).flatMap((part, shard) => (this.#remotes[shard] === undefined ? part : []));
   }
 
   #installNothing(index: number): void {
@@ -416,18 +444,23 @@ export class Epoch {
   }
 
   #ownerIndex(key: string): number {
-    if (this.#shards.length === 1) return 0;
     let owner = this.#owners.get(key);
     if (owner === undefined) {
       const first = keccak256(Buffer.from(key, "hex"))[0] as number;
-      owner = (first * this.#shards.length) >>> 8;
+      owner = (first * this.#remotes.length) >>> 8;
       this.#owners.set(key, owner);
     }
     return owner;
   }
 
-  #owner(key: string): EpochShard {
-    return this.#shards[this.#ownerIndex(key)] as EpochShard;
+  /** The shard elsewhere that has the account's keys. */
+  #remoteOwner(address: Uint8Array): RemoteShard | undefined {
+    return this.#isAllHere ? undefined : this.#remotes[this.#ownerIndex(toHexKey(address))];
+  }
+
+  /** Versions of the account's keys in this thread: all of them, or those of final results. */
+  #knownHere(address: Uint8Array): KeyVersions {
+    return this.#remoteOwner(address) === undefined ? (this.#here as KeyVersions) : this.#finalVersions();
   }
 
   /** Versions of the final results, as far as the watermark has come. */
@@ -435,19 +468,10 @@ export class Epoch {
     this.#finals ??= new KeyVersions(this.#state, this.count);
     for (; this.#finalsTo < this.#watermark; this.#finalsTo++) {
       const record = this.#records[this.#finalsTo];
-      if (record !== undefined) this.#finals.install(this.#finalsTo, effectsOf(record));
+      if (record !== undefined) this.#finals.install(this.#finalsTo, record, undefined);
     }
     return this.#finals;
   }
-
-  /** Writes into the record what a serial run would have found: fields nobody depended on may have been others. */
-  #settle(index: number, record: TxRecord): void {
-    record.forEachAccount((at) => this.#owner(record.hex(at + ACCOUNT.address, 20)).settle(index, record, at));
-  }
-}
-
-function isElsewhere(shard: EpochShard): boolean {
-  return shard instanceof RemoteShard;
 }
 
 class EpochReader implements StateReader {
@@ -462,10 +486,10 @@ class EpochReader implements StateReader {
   }
 
   account(address: Uint8Array): Account | undefined {
-    return this.#epoch.account(toHexKey(address), this.#index);
+    return this.#epoch.account(address, this.#index);
   }
   storage(address: Uint8Array, slot: Uint8Array): Uint8Array {
-    return this.#epoch.storage(toHexKey(address), toHexKey(slot), this.#index);
+    return this.#epoch.storage(address, slot, this.#index);
   }
   code(codeHash: Uint8Array): Uint8Array {
     return this.#epoch.code(codeHash);

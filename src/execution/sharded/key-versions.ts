@@ -1,307 +1,344 @@
 /**
- * Owns the keys of one key shard during an epoch: their version lists, and the validation of every result against them.
- * Pure and synchronous. Validation goes in the order of transactions: the frontier is the first transaction whose part
- * in this shard is missing or does not hold; everything below it holds against the versions as they are now.
- * Invariant: replacing a result takes the frontier back to it, unless what it writes is what was there (cut-off), so
- * "below the frontier" is always true of the current results. A transaction without keys here holds trivially.
+ * Owns the keys of one key shard, or of several, during an epoch: who wrote what at which position of the order, and the
+ * validation of every result against it. Pure and synchronous. The work is done in WebAssembly (vm/src/versions.ts) on
+ * the accounts of records as bytes, copied there when a result is taken: no strings, big integers or objects per key.
+ * Validation goes in the order of transactions: the frontier is the first transaction whose part is missing or does not
+ * hold; everything below it holds against the versions as they are now. Replacing a result takes the frontier back to it,
+ * unless what it writes is what was there (cut-off). A transaction without keys here holds trivially.
+ * An error of the state below comes out of whatever asked for the key; nothing is to be asked of the epoch after it.
+ * Memory: that of the epoch's results, used again by the next epoch; after a huge one it is given back.
  * @see docs/decisions/0014-sharded-execution.md, DESIGN D3
  */
+import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { assert } from "../../base/assert.ts";
-import { bytesEqual, fromHex, toHexKey } from "../../base/bytes.ts";
+import { toHexKey } from "../../base/bytes.ts";
+import { defineErrors } from "../../base/error.ts";
 import { EMPTY_CODE_HASH } from "../../protocol/ordered-trie.ts";
-import type { AccountWrite, StateWrites } from "../../protocol/state-writes.ts";
+import type { StateWrites } from "../../protocol/state-writes.ts";
 import type { Account, StateReader } from "../execution.ts";
-import {
-  type AccountEffect,
-  CHECK_AT_LEAST,
-  CHECK_BALANCE,
-  CHECK_CODE,
-  CHECK_EMPTY,
-  CHECK_NONCE,
-  type SlotEffect,
-} from "./effects.ts";
-import { DeltaList, VersionList } from "./versions.ts";
+import { ACCOUNT, RECORD, SLOT } from "../wasm/layout.ts";
+import { machineError } from "../wasm/machine.ts";
+import { Output, type TxRecord } from "../wasm/result.ts";
+import type { Conflict, EpochShard, ShardRead } from "./epoch-shard.ts";
 
-const ZERO_32 = new Uint8Array(32);
+const versionsError = defineErrors("Versions", {
+  VERSIONS_FULL: {
+    summary: "The results of one epoch take more memory than can be addressed.",
+    action: "Lower the block's gas limit: what results take is paid for with gas.",
+    retryable: false,
+  },
+  VERSIONS_MALFORMED: {
+    summary: "The accounts of a result go beyond its record.",
+    action: "Report it: records are made by the engine. Executors are trusted to run it.",
+    retryable: false,
+  },
+});
 
-/** What did not hold; `slot` undefined: a field of the account. */
-export type ConflictKey = { readonly address: string; readonly slot: string | undefined };
+/** The little of the WebAssembly API used here; Node's types leave it to the browser's. */
+declare const WebAssembly: {
+  readonly Module: new (bytes: Uint8Array<ArrayBuffer>) => object;
+  readonly Instance: new (module: object, imports: object) => { readonly exports: unknown };
+};
 
-class SlotCell {
-  readonly base: Uint8Array;
-  readonly versions = new VersionList<Uint8Array>();
+type Exports = {
+  readonly memory: { readonly buffer: ArrayBuffer };
+  seed(a: bigint, b: bigint): void;
+  begin(count: number): void;
+  reserve(size: number): number;
+  install(index: number, at: number, size: number, count: number): number;
+  advance(): number;
+  conflict(index: number): number;
+  staleSlot(index: number): number;
+  account(index: number): number;
+  storage(index: number): void;
+  settle(index: number): number;
+  release(index: number): number;
+  net(): number;
+  netEnd(): number;
+  accesses(): number;
+  questionAt(): number;
+  correctedAt(): number;
+};
 
-  constructor(base: Uint8Array) {
-    this.base = base;
+/** What is asked with, and read from: vm/src/versions-layout.ts has the same numbers. */
+const QUESTION = {
+  address: 0,
+  slot: 32,
+  value: 64,
+  writer: 96,
+  nonce: 104,
+  balance: 112,
+  codeHash: 144,
+  hasStorage: 176,
+} as const;
+/** Where an account of a part keeps its offset in the record: free in the engine's layout. */
+const ORIGIN = 28;
+const FIELDS_AT = ACCOUNT.nonceBefore;
+const ABSENT = 0;
+const PRESENT = 1;
+const NOTHING = 0;
+const ON_SLOT = 2;
+
+/** Cores kept for later epochs in this thread, and the memory of one that is. */
+const IDLE_MAX = 4;
+const IDLE_BYTES_MAX = 64 * 1024 * 1024;
+
+let compiled: object | undefined;
+const idle: Core[] = [];
+
+function compiledModule(): object {
+  if (compiled !== undefined) return compiled;
+  let bytes: Uint8Array<ArrayBuffer>;
+  try {
+    bytes = new Uint8Array(readFileSync(new URL("../../../vm/build/versions.wasm", import.meta.url)));
+  } catch (cause) {
+    throw machineError("VM_NOT_BUILT", "vm/build/versions.wasm cannot be read", {}, { cause });
   }
+  compiled = new WebAssembly.Module(bytes);
+  return compiled;
 }
 
-class AccountCell {
-  readonly address: Uint8Array;
-  readonly base: Account | undefined;
-  readonly balance = new DeltaList();
-  readonly nonce = new VersionList<bigint>();
-  readonly codeHash = new VersionList<Uint8Array>();
-  readonly cleared = new VersionList<true>();
-  readonly touched = new VersionList<true>();
-  readonly slots = new Map<string, SlotCell>();
+/** One instance of the module with its memory, and views of it as it stands. */
+class Core {
+  readonly x: Exports;
+  readonly questionAt: number;
+  #bytes = new Uint8Array(0);
+  #view = new DataView(new ArrayBuffer(0));
+  /** State before the epoch. */
+  base: StateReader | undefined;
 
-  constructor(address: Uint8Array, base: Account | undefined) {
-    this.address = address;
-    this.base = base;
+  constructor() {
+    const instance = new WebAssembly.Instance(compiledModule(), {
+      host: {
+        account: (address: number, to: number) => this.#account(address >>> 0, to >>> 0),
+        storage: (address: number, slot: number, to: number) => this.#storage(address >>> 0, slot >>> 0, to >>> 0),
+        full: () => {
+          throw versionsError("VERSIONS_FULL", `an epoch takes more than ${this.bytes.length} bytes`, {
+            size: this.bytes.length,
+          });
+        },
+      },
+    });
+    this.x = instance.exports as Exports;
+    this.questionAt = this.x.questionAt();
+    const seed = randomBytes(16);
+    this.x.seed(seed.readBigInt64LE(0), seed.readBigInt64LE(8));
   }
 
-  balanceAt(index: number): bigint {
-    return (this.base?.balanceWei ?? 0n) + this.balance.sumBelow(index);
-  }
-  nonceAt(index: number): bigint {
-    return this.nonce.below(index) ?? this.base?.nonce ?? 0n;
-  }
-  codeHashAt(index: number): Uint8Array {
-    return this.codeHash.below(index) ?? this.base?.codeHash ?? EMPTY_CODE_HASH;
-  }
-  isEmptyAt(index: number): boolean {
-    return (
-      this.nonceAt(index) === 0n && this.balanceAt(index) === 0n && bytesEqual(this.codeHashAt(index), EMPTY_CODE_HASH)
-    );
-  }
-  slotAt(cell: SlotCell, index: number): Uint8Array {
-    if (!this.cleared.isEmpty) {
-      const wiped = this.cleared.writerBelow(index);
-      if (wiped >= 0 && cell.versions.writerBelow(index) <= wiped) return ZERO_32;
+  /** The memory, which may have grown since the last call. */
+  get bytes(): Uint8Array {
+    const { buffer } = this.x.memory;
+    if (this.#bytes.buffer !== buffer) {
+      this.#bytes = new Uint8Array(buffer);
+      this.#view = new DataView(buffer);
     }
-    return cell.versions.below(index) ?? cell.base;
+    return this.#bytes;
+  }
+  get view(): DataView {
+    return this.bytes.buffer === this.#view.buffer ? this.#view : new DataView(this.bytes.buffer);
+  }
+
+  #account(address: number, to: number): number {
+    const account = this.base?.account(this.bytes.slice(address, address + 20));
+    if (account === undefined) return ABSENT;
+    const { view } = this;
+    view.setBigUint64(to, account.nonce, true);
+    setWord(view, to + 8, account.balanceWei);
+    this.bytes.set(account.codeHash, to + 40);
+    view.setUint32(to + 72, account.hasStorage === true ? 1 : 0, true);
+    return PRESENT;
+  }
+
+  #storage(address: number, slot: number, to: number): number {
+    const { bytes } = this;
+    const value = this.base?.storage(bytes.slice(address, address + 20), bytes.slice(slot, slot + 32));
+    if (value === undefined) return ABSENT;
+    this.bytes.set(value, to);
+    return PRESENT;
   }
 }
 
-export class KeyVersions {
-  readonly #base: StateReader;
-  readonly #cells = new Map<string, AccountCell>();
-  readonly #parts: (readonly AccountEffect[] | undefined)[];
-  #frontier = 0;
-  #isBlocked = false;
-  /** Accounts and slots of the results taken so far. */
-  accesses = 0;
+function setWord(view: DataView, at: number, value: bigint): void {
+  view.setBigUint64(at, BigInt.asUintN(64, value), true);
+  if (value >> 64n === 0n) {
+    view.setBigUint64(at + 8, 0n, true);
+    view.setBigUint64(at + 16, 0n, true);
+    view.setBigUint64(at + 24, 0n, true);
+    return;
+  }
+  view.setBigUint64(at + 8, BigInt.asUintN(64, value >> 64n), true);
+  view.setBigUint64(at + 16, BigInt.asUintN(64, value >> 128n), true);
+  view.setBigUint64(at + 24, BigInt.asUintN(64, value >> 192n), true);
+}
+
+function wordAt(view: DataView, at: number): bigint {
+  const low = view.getBigUint64(at, true);
+  const next = view.getBigUint64(at + 8, true);
+  const upper = (view.getBigUint64(at + 24, true) << 64n) | view.getBigUint64(at + 16, true);
+  return (upper << 128n) | (next << 64n) | low;
+}
+
+export class KeyVersions implements EpochShard {
+  readonly #count: number;
+  #core: Core | undefined;
 
   /** Versions of `count` transactions on top of `base`. */
   constructor(base: StateReader, count: number) {
-    this.#base = base;
-    this.#parts = Array.from({ length: count });
+    this.#count = count;
+    const core = idle.pop() ?? new Core();
+    core.base = base;
+    core.x.begin(count);
+    this.#core = core;
   }
 
-  /** First transaction that does not hold here (yet). */
-  get frontier(): number {
-    return this.#frontier;
+  /** Gives the memory back; nothing can be asked any more. */
+  close(): void {
+    const core = this.#core;
+    this.#core = undefined;
+    if (core === undefined) return;
+    core.base = undefined;
+    if (idle.length < IDLE_MAX && core.bytes.length <= IDLE_BYTES_MAX) idle.push(core);
   }
 
-  /** Takes the result of a transaction as the current one, in the place of an earlier one. */
-  install(index: number, part: readonly AccountEffect[]): void {
-    const before = this.#parts[index];
-    this.#parts[index] = part;
-    for (const effect of part) this.accesses += 1 + effect.slots.length;
-    if (before !== undefined && sameWrites(before, part)) {
-      if (index >= this.#frontier) this.#isBlocked &&= index !== this.#frontier;
-      else if (!this.holds(index)) this.#takeBack(index);
-      return;
+  get #open(): Core {
+    assert(this.#core !== undefined, "versions are not asked after their epoch");
+    return this.#core;
+  }
+
+  /** Accounts and slots of the results taken so far. */
+  get accesses(): number {
+    return this.#open.x.accesses();
+  }
+
+  /** @throws {VersionsError} VERSIONS_MALFORMED, VERSIONS_FULL */
+  install(index: number, record: TxRecord | undefined, accounts: readonly number[] | undefined): void {
+    const core = this.#open;
+    let at = 0;
+    let size = 0;
+    let count = 0;
+    if (record !== undefined && accounts === undefined) {
+      const from = record.u32(RECORD.accounts);
+      size = record.u32(RECORD.output) - from;
+      count = record.u32(RECORD.accountCount);
+      if (count > 0) {
+        at = core.x.reserve(size) >>> 0;
+        core.bytes.set(record.slice(from, from + size), at);
+      }
+    } else if (record !== undefined && accounts !== undefined) {
+      for (const from of accounts) size += accountSize(record, from);
+      count = accounts.length;
+      at = core.x.reserve(size) >>> 0;
+      const { bytes, view } = core;
+      let to = at;
+      for (const from of accounts) {
+        const length = accountSize(record, from);
+        bytes.set(record.slice(from, from + length), to);
+        view.setUint32(to + ORIGIN, from, true);
+        to += length;
+      }
     }
-    if (before !== undefined) for (const effect of before) this.#unwrite(index, effect);
-    for (const effect of part) this.#write(index, effect);
-    if (index <= this.#frontier) this.#takeBack(index);
+    if (core.x.install(index, at, size, count) === 0)
+      throw versionsError("VERSIONS_MALFORMED", `${count} accounts of transaction ${index} in ${size} bytes`, {
+        index,
+        count,
+        size,
+      });
   }
 
-  #takeBack(index: number): void {
-    this.#frontier = Math.min(this.#frontier, index);
-    this.#isBlocked = false;
-  }
-
-  /** Validates as far as results are there and hold; the new frontier. */
+  /** Validates as far as results are there and hold; the new frontier: the first transaction that does not hold (yet). */
   advance(): number {
-    const parts = this.#parts;
-    while (!this.#isBlocked && this.#frontier < parts.length && parts[this.#frontier] !== undefined) {
-      if (this.holds(this.#frontier)) this.#frontier++;
-      else this.#isBlocked = true;
-    }
-    return this.#frontier;
+    return this.#open.x.advance();
   }
 
-  /** Does the current result of `index` hold against the current versions below it? */
-  holds(index: number): boolean {
-    return this.conflict(index) === undefined;
+  conflict(index: number): Conflict | undefined {
+    return this.#explained(this.#open.x.conflict(index));
   }
 
-  /** The first dependency of `index` that does not hold. */
-  conflict(index: number): ConflictKey | undefined {
-    for (const effect of this.#parts[index] ?? []) {
-      const { checks, key } = effect;
-      const cell = this.#cell(key);
-      const isFieldWrong =
-        checks !== 0 &&
-        (((checks & CHECK_AT_LEAST) !== 0 && cell.balanceAt(index) < effect.balanceAtLeastWei) ||
-          ((checks & CHECK_NONCE) !== 0 && cell.nonceAt(index) !== effect.nonceBefore) ||
-          ((checks & CHECK_CODE) !== 0 && !sameBytes(cell.codeHashAt(index), effect.codeHashBefore)) ||
-          ((checks & CHECK_BALANCE) !== 0 && cell.balanceAt(index) !== effect.balanceBeforeWei) ||
-          ((checks & CHECK_EMPTY) !== 0 && cell.isEmptyAt(index) !== wasEmpty(effect)));
-      if (isFieldWrong) return { address: key, slot: undefined };
-      const slot = this.#slotConflict(cell, effect, index);
-      if (slot !== undefined) return { address: key, slot };
-    }
-    return undefined;
+  staleSlot(index: number): Conflict | undefined {
+    return this.#explained(this.#open.x.staleSlot(index));
   }
 
-  /**
-   * A slot that `index` read and that somebody below has since given another value. Early and advisory: what is still
-   * missing below may change the answer, so fields that add up are not looked at.
-   */
-  staleSlot(index: number): ConflictKey | undefined {
-    for (const effect of this.#parts[index] ?? []) {
-      const slot = this.#slotConflict(this.#cell(effect.key), effect, index);
-      if (slot !== undefined) return { address: effect.key, slot };
-    }
-    return undefined;
-  }
-
-  #slotConflict(cell: AccountCell, effect: AccountEffect, index: number): string | undefined {
-    for (const { key, before } of effect.slots)
-      if (!sameBytes(cell.slotAt(this.#slot(cell, key), index), before)) return key;
-    return undefined;
+  #explained(kind: number): Conflict | undefined {
+    if (kind === NOTHING) return undefined;
+    const { bytes, view, questionAt: at } = this.#open;
+    const address = toHexKey(bytes.subarray(at + QUESTION.address, at + QUESTION.address + 20));
+    if (kind !== ON_SLOT) return { address, slot: undefined, writer: -1, value: undefined };
+    return {
+      address,
+      slot: toHexKey(bytes.subarray(at + QUESTION.slot, at + QUESTION.slot + 32)),
+      writer: view.getInt32(at + QUESTION.writer, true),
+      value: bytes.slice(at + QUESTION.value, at + QUESTION.value + 32),
+    };
   }
 
   /** The account as a transaction at `index` finds it. */
-  account(key: string, index: number): Account | undefined {
-    const cell = this.#cell(key);
-    const { base } = cell;
-    if (cell.balance.isEmpty && cell.nonce.isEmpty && cell.codeHash.isEmpty) return base;
-    const nonce = cell.nonceAt(index);
-    const balanceWei = cell.balanceAt(index);
-    const codeHash = cell.codeHashAt(index);
-    const hasStorage = base?.hasStorage === true && cell.cleared.writerBelow(index) < 0;
-    if (nonce === 0n && balanceWei === 0n && !hasStorage && bytesEqual(codeHash, EMPTY_CODE_HASH)) return undefined;
-    // A balance above what is there yet may be spent by a speculation: what is missing comes later, or it fails to hold.
-    return { nonce, balanceWei: balanceWei < 0n ? 0n : balanceWei, codeHash, hasStorage };
+  account(address: Uint8Array, index: number): Account | undefined {
+    const core = this.#open;
+    const at = core.questionAt;
+    core.bytes.set(address, at + QUESTION.address);
+    if (core.x.account(index) === ABSENT) return undefined;
+    const { bytes, view } = core;
+    const codeHash = bytes.slice(at + QUESTION.codeHash, at + QUESTION.codeHash + 32);
+    return {
+      nonce: view.getBigUint64(at + QUESTION.nonce, true),
+      balanceWei: wordAt(view, at + QUESTION.balance),
+      codeHash: codeHash.every((byte, i) => byte === EMPTY_CODE_HASH[i]) ? EMPTY_CODE_HASH : codeHash,
+      hasStorage: view.getUint32(at + QUESTION.hasStorage, true) !== 0,
+    };
   }
 
-  storage(key: string, slot: string, index: number): Uint8Array {
-    const cell = this.#cell(key);
-    return cell.slotAt(this.#slot(cell, slot), index);
+  storage(address: Uint8Array, slot: Uint8Array, index: number): Uint8Array {
+    const core = this.#open;
+    const at = core.questionAt;
+    core.bytes.set(address, at + QUESTION.address);
+    core.bytes.set(slot, at + QUESTION.slot);
+    core.x.storage(index);
+    return core.bytes.slice(at + QUESTION.value, at + QUESTION.value + 32);
   }
 
-  /** The latest transaction below `index` that wrote the slot, or -1. */
-  slotWriter(key: string, slot: string, index: number): number {
-    return this.#slot(this.#cell(key), slot).versions.writerBelow(index);
+  read({ index, key, done }: ShardRead): void {
+    if (key.kind === "account") done({ ...key, account: this.account(key.address, index) });
+    else done({ ...key, value: this.storage(key.address, key.slot, index) });
   }
 
-  /** Adds the net effect of all current results to `to`; `codeOf` knows those made in the epoch, by hex key of the hash. */
-  net(to: StateWrites, codeOf: (codeHash: string) => Uint8Array | undefined): void {
-    const end = this.#parts.length;
-    assert(this.#frontier === end, "the net effect is that of a whole epoch");
-    for (const [key, cell] of this.#cells) {
-      const storage = new Map<string, Uint8Array>();
-      const wiped = cell.cleared.writerBelow(end);
-      for (const [slot, slotCell] of cell.slots)
-        if (slotCell.versions.writerBelow(end) > wiped)
-          storage.set(slot, (slotCell.versions.below(end) as Uint8Array).slice());
-      const isEmpty = cell.isEmptyAt(end);
-      const isChanged =
-        storage.size > 0 ||
-        wiped >= 0 ||
-        !cell.nonce.isEmpty ||
-        !cell.codeHash.isEmpty ||
-        (!cell.balance.isEmpty && cell.balance.sumBelow(end) !== 0n) ||
-        (isEmpty && !cell.touched.isEmpty);
-      if (!isChanged) continue;
-      const codeHash = cell.codeHashAt(end);
-      const write: AccountWrite = {
-        cleared: wiped >= 0,
-        account: isEmpty
-          ? undefined
-          : {
-              nonce: cell.nonceAt(end),
-              balanceWei: cell.balanceAt(end),
-              codeHash: cell.codeHash.isEmpty ? codeHash : codeHash.slice(),
-            },
-        storage,
-      };
-      to.accounts.set(key, write);
-      if (cell.codeHash.isEmpty) continue;
-      const codeKey = toHexKey(codeHash);
-      const code = codeOf(codeKey);
-      if (code !== undefined) to.codes.set(codeKey, code);
+  /**
+   * Corrects the record of a final result, of which all accounts were installed: fields nobody depended on become what a
+   * serial run would have found. Its part is not looked at any more after that.
+   */
+  settle(index: number, record: TxRecord): void {
+    const { x, bytes } = this.#open;
+    if (x.settle(index) === 0) return;
+    const from = record.u32(RECORD.accounts);
+    const to = record.u32(RECORD.output);
+    const at = x.release(index) >>> 0;
+    record.slice(from, to).set(bytes.subarray(at, at + to - from));
+  }
+
+  /** The same of a result of which only some accounts were installed; the offsets of those that were other. */
+  settlePart(index: number, record: TxRecord): number[] {
+    const core = this.#open;
+    const count = core.x.settle(index);
+    const { bytes, view } = core;
+    const list = core.x.correctedAt() >>> 0;
+    const offsets: number[] = [];
+    for (let n = 0; n < count; n++) {
+      const at = view.getUint32(list + 4 * n, true);
+      const origin = view.getUint32(at + ORIGIN, true);
+      record.slice(origin + FIELDS_AT, origin + ACCOUNT.size).set(bytes.subarray(at + FIELDS_AT, at + ACCOUNT.size));
+      offsets.push(origin);
     }
+    return offsets;
   }
 
-  #cell(key: string): AccountCell {
-    let cell = this.#cells.get(key);
-    if (cell === undefined) {
-      const address = fromHex(key);
-      cell = new AccountCell(address, this.#base.account(address));
-      this.#cells.set(key, cell);
-    }
-    return cell;
-  }
-
-  #slot(cell: AccountCell, key: string): SlotCell {
-    let slot = cell.slots.get(key);
-    if (slot === undefined) {
-      slot = new SlotCell(this.#base.storage(cell.address, fromHex(key)));
-      cell.slots.set(key, slot);
-    }
-    return slot;
-  }
-
-  #write(index: number, effect: AccountEffect): void {
-    const cell = this.#cell(effect.key);
-    if (effect.deltaWei !== 0n) cell.balance.put(index, effect.deltaWei);
-    if (effect.nonce !== undefined) cell.nonce.put(index, effect.nonce);
-    if (effect.codeHash !== undefined) cell.codeHash.put(index, effect.codeHash);
-    if (effect.isCleared) cell.cleared.put(index, true);
-    if (effect.isTouched) cell.touched.put(index, true);
-    for (const { key, value } of effect.slots)
-      if (value !== undefined) this.#slot(cell, key).versions.put(index, value);
-  }
-
-  #unwrite(index: number, effect: AccountEffect): void {
-    const cell = this.#cell(effect.key);
-    if (effect.deltaWei !== 0n) cell.balance.remove(index);
-    if (effect.nonce !== undefined) cell.nonce.remove(index);
-    if (effect.codeHash !== undefined) cell.codeHash.remove(index);
-    if (effect.isCleared) cell.cleared.remove(index);
-    if (effect.isTouched) cell.touched.remove(index);
-    for (const { key, value } of effect.slots) if (value !== undefined) this.#slot(cell, key).versions.remove(index);
+  /** The net effect of all results, once they hold; of codes that were set the hashes, without the code. */
+  net(): StateWrites {
+    const { x } = this.#open;
+    assert(x.advance() === this.#count, "the net effect is that of a whole epoch");
+    const from = x.net() >>> 0;
+    return new Output(this.#open.bytes.slice(from, x.netEnd() >>> 0)).net(0);
   }
 }
 
-function wasEmpty(effect: AccountEffect): boolean {
-  return (
-    effect.nonceBefore === 0n && effect.balanceBeforeWei === 0n && sameBytes(effect.codeHashBefore, EMPTY_CODE_HASH)
-  );
-}
-
-/** Most hashes here are the one of no code, as one object. */
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a === b || bytesEqual(a, b);
-}
-
-/** Would readers see the same after either? */
-function sameWrites(a: readonly AccountEffect[], b: readonly AccountEffect[]): boolean {
-  return a.length === b.length && a.every((effect, i) => sameEffect(effect, b[i] as AccountEffect));
-}
-
-function sameEffect(a: AccountEffect, b: AccountEffect): boolean {
-  return (
-    a.key === b.key &&
-    a.deltaWei === b.deltaWei &&
-    a.nonce === b.nonce &&
-    sameOptional(a.codeHash, b.codeHash) &&
-    a.isCleared === b.isCleared &&
-    a.isTouched === b.isTouched &&
-    a.slots.length === b.slots.length &&
-    a.slots.every((slot, i) => {
-      const other = b.slots[i] as SlotEffect;
-      return slot.key === other.key && sameOptional(slot.value, other.value);
-    })
-  );
-}
-
-function sameOptional(a: Uint8Array | undefined, b: Uint8Array | undefined): boolean {
-  return a === undefined || b === undefined ? a === b : sameBytes(a, b);
-}
+const accountSize = (record: TxRecord, at: number): number =>
+  ACCOUNT.size + record.u32(at + ACCOUNT.slotCount) * SLOT.size;

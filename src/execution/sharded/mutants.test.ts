@@ -4,66 +4,95 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { test } from "node:test";
 import { pathToFileURL } from "node:url";
+import { VERSIONS as CORE, compile } from "../../../scripts/vm/compile.ts";
 import { Random, randomCase } from "../wasm/testing/random-program.ts";
 import { WasmEngine } from "../wasm/wasm.ts";
 
+/** `file`: in this folder, or of the core in vm/src. */
 type Mutant = { readonly name: string; readonly file: string; readonly from: string; readonly to: string };
+
+const VERSIONS = "vm/src/versions.ts";
+const VERSION_KEYS = "vm/src/version-keys.ts";
 
 /** Each is one slip that would break an invariant of docs/decisions/0014; the comparison with the serial run must see it. */
 const MUTANTS: readonly Mutant[] = [
   {
     name: "debits are not checked against the sum of what is below (I8)",
-    file: "key-versions.ts",
-    from: "cell.balanceAt(index) < effect.balanceAtLeastWei",
-    to: "false",
+    file: VERSIONS,
+    from: "if (upper < 0 || (upper == 0 && less(balance, a + RA_AT_LEAST))) return false;",
+    to: "",
   },
   {
     name: "nonces are not checked (I9)",
-    file: "key-versions.ts",
-    from: "cell.nonceAt(index) !== effect.nonceBefore",
-    to: "false",
+    file: VERSIONS,
+    from: "nonceAt(k, index) != load<u64>(a, RA_NONCE_BEFORE)) return false;",
+    to: "false) return false;",
   },
   {
     name: "balances that were looked at are not checked",
-    file: "key-versions.ts",
-    from: "cell.balanceAt(index) !== effect.balanceBeforeWei",
-    to: "false",
+    file: VERSIONS,
+    from: "if (load<u64>(balance, 32) != 0 || !equal32(balance, a + RA_BALANCE_BEFORE)) return false;",
+    to: "",
   },
   {
     name: "code is not checked",
-    file: "key-versions.ts",
-    from: "!sameBytes(cell.codeHashAt(index), effect.codeHashBefore)",
-    to: "false",
+    file: VERSIONS,
+    from: "if ((flags & TF_READ_CODE) != 0 && !equal32(codeHashAt(k, index), a + RA_CODE_BEFORE)) return false;",
+    to: "",
   },
   {
     name: "slots are not checked",
-    file: "key-versions.ts",
-    from: "if (!sameBytes(cell.slotAt(this.#slot(cell, key), index), before)) return key;",
-    to: "void [before, this.#slot(cell, key)];",
+    file: VERSIONS,
+    from: "if (!equal32(slotAt(k, load<u32>(slot, RS_CELL), index), slot + RS_BEFORE)) {",
+    to: "if (index == 0xffffffff) {",
   },
   {
     name: "a replaced result does not take the frontier back (I4)",
-    file: "key-versions.ts",
-    from: "this.#frontier = Math.min(this.#frontier, index);",
+    file: VERSIONS,
+    from: "frontier = min(frontier, index);",
     to: "",
   },
   {
     name: "a replaced result leaves its slots behind",
-    file: "key-versions.ts",
-    from: "if (value !== undefined) this.#slot(cell, key).versions.remove(index);",
-    to: "void [key, value];",
+    file: VERSIONS,
+    from: "remove(<usize>load<u32>(slot, RS_CELL) + V_WRITES, index);",
+    to: "continue;",
+  },
+  {
+    name: "a replaced result leaves its nonces behind",
+    file: VERSIONS,
+    from: "remove(k + K_NONCES, index);",
+    to: "continue;",
+  },
+  {
+    name: "another change of a balance is taken for the same (cut-off)",
+    file: VERSIONS,
+    from: "if (!equal32(CHANGE, OTHER_CHANGE) || load<u64>(CHANGE, 32) != load<u64>(OTHER_CHANGE, 32)) return false;",
+    to: "",
   },
   {
     name: "a transaction reads its own write",
-    file: "versions.ts",
-    from: "const i = lowerBound(this.#at, index) - 1;\n    return i < 0 ? undefined : this.#values[i];",
-    to: "const i = lowerBound(this.#at, index + 1) - 1;\n    return i < 0 ? undefined : this.#values[i];",
+    file: VERSION_KEYS,
+    from: "const count = countBelow(slot + V_WRITES, index);",
+    to: "const count = countBelow(slot + V_WRITES, index + 1);",
   },
   {
     name: "prefix sums are kept over a change below",
-    file: "versions.ts",
-    from: "if (this.#sums.length > i + 1) this.#sums.length = i + 1;",
+    file: VERSION_KEYS,
+    from: "if (load<u32>(account, K_SUMMED) > place) store<u32>(account, place, K_SUMMED);",
     to: "",
+  },
+  {
+    name: "balances are not settled",
+    file: VERSIONS,
+    from: "if (!equal32(balance, a + RA_BALANCE_BEFORE)) {",
+    to: "if (index == 0xffffffff) {",
+  },
+  {
+    name: "the net effect leaves out slots",
+    file: VERSIONS,
+    from: "if (writerBelow(v + V_WRITES, txCount) <= wiped) continue;",
+    to: "continue;",
   },
   {
     name: "the gas left in the block is not looked at",
@@ -104,7 +133,7 @@ const MUTANTS: readonly Mutant[] = [
   {
     name: "reads a lost shard has not answered are forgotten",
     file: "epoch.ts",
-    from: "for (const read of remote.unansweredReads()) local.read(read);",
+    from: "for (const read of remote.unansweredReads()) here.read(read);",
     to: "",
   },
   {
@@ -128,8 +157,8 @@ const MUTANTS: readonly Mutant[] = [
   {
     name: "corrections are those of the transaction after",
     file: "shard-epochs.ts",
-    from: "if (this.#shard.settle(index, record, at))",
-    to: "if (this.#shard.settle(index + 1, record, at))",
+    from: "this.#shard.settlePart(index, record)",
+    to: "this.#shard.settlePart(Math.min(index + 1, this.#count - 1), record)",
   },
   {
     name: "corrections go to another account",
@@ -164,12 +193,12 @@ const MUTANTS: readonly Mutant[] = [
   {
     name: "an exact run does not see what shards elsewhere hold final",
     file: "epoch.ts",
-    from: "if (record !== undefined) this.#finals.install(this.#finalsTo, effectsOf(record));",
-    to: "void [record, effectsOf];",
+    from: "if (record !== undefined) this.#finals.install(this.#finalsTo, record, undefined);",
+    to: "void record;",
   },
 ];
 
-/** A copy of this folder with one slip, beside links to what it imports; its adversary. */
+/** A copy of this folder and of the core with one slip, beside links to what they import; its adversary. */
 async function importMutant(mutant: Mutant): Promise<{
   readonly adversary: typeof import("./testing/adversary.ts");
   readonly remove: () => void;
@@ -183,10 +212,13 @@ async function importMutant(mutant: Mutant): Promise<{
   for (const name of readdirSync(join(root, "src/execution")))
     if (name !== "sharded") symlinkSync(join(root, "src/execution", name), join(execution, name));
   cpSync(import.meta.dirname, join(execution, "sharded"), { recursive: true });
-  const path = join(execution, "sharded", mutant.file);
+  cpSync(join(root, "vm"), join(folder, "vm"), { recursive: true });
+  const isCore = mutant.file.startsWith("vm/");
+  const path = isCore ? join(folder, mutant.file) : join(execution, "sharded", mutant.file);
   const source = readFileSync(path, "utf8");
   assert.ok(source.includes(mutant.from), `${mutant.file} holds what the mutant changes: ${mutant.name}`);
   writeFileSync(path, source.replaceAll(mutant.from, mutant.to));
+  if (isCore) assert.equal(await compile(folder, CORE), undefined, mutant.name);
   const adversary = (await import(
     pathToFileURL(join(execution, "sharded/testing/adversary.ts")).href
   )) as typeof import("./testing/adversary.ts");

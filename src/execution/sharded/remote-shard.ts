@@ -3,11 +3,11 @@
  * one round; a few rounds may be on their way. Pure: knows no link and no clock.
  * Invariant: what a shard said of the epoch counts only as far as it knew the results: its frontier, and the conflict
  * there, are those of results it has, so nothing from the first result on that it has not answered for is believed.
- * On failure (an answer out of turn, lost rounds): whoever holds it goes on with a {@link LocalShard} in its place.
+ * On failure (an answer out of turn, lost rounds): whoever holds it goes on with its part here.
  * @see docs/decisions/0026-key-shards-over-links.md
  */
 import { toHexKey } from "../../base/bytes.ts";
-import { mergeWrites, type StateWrites } from "../../protocol/state-writes.ts";
+import type { StateWrites } from "../../protocol/state-writes.ts";
 import type { StateReader } from "../execution.ts";
 import { ACCOUNT, SLOT } from "../wasm/layout.ts";
 import type { TxRecord } from "../wasm/result.ts";
@@ -98,15 +98,8 @@ export class RemoteShard implements EpochShard {
   }
 
   /** It came with an answer. */
-  settle(): void {}
-
-  net(to: StateWrites, codeOf: (codeHash: string) => Uint8Array | undefined): void {
-    const { accounts, codes } = this.#net as StateWrites;
-    mergeWrites(to, { accounts, codes: new Map() });
-    for (const hash of codes.keys()) {
-      const code = codeOf(hash);
-      if (code !== undefined) to.codes.set(hash, code);
-    }
+  net(): StateWrites {
+    return this.#net as StateWrites;
   }
 
   /** Sends what there is to tell, and in the end asks for what is left. */

@@ -8,11 +8,10 @@
  */
 import { performance } from "node:perf_hooks";
 import { assert } from "../../base/assert.ts";
-import { EMPTY_BYTES, toHexKey } from "../../base/bytes.ts";
+import { toHexKey } from "../../base/bytes.ts";
 import { defineErrors } from "../../base/error.ts";
-import { emptyWrites } from "../../protocol/state-writes.ts";
 import type { Account, StateReader } from "../execution.ts";
-import { LocalShard } from "./epoch-shard.ts";
+import { KeyVersions } from "./key-versions.ts";
 import type { StateEntry } from "./messages.ts";
 import {
   type Answer,
@@ -54,7 +53,10 @@ export class ShardEpochs {
   /** @throws {CodecError} @throws {KeyShardError} SHARD_ROUND_LOST, SHARD_BASE_UNKNOWN */
   receive(bytes: Uint8Array): void {
     const round = decodeRound(bytes);
-    if (round.round === 0 && round.epoch !== this.#epoch?.id) this.#epoch = new OpenEpoch(round, this.#state);
+    if (round.round === 0 && round.epoch !== this.#epoch?.id) {
+      this.#epoch?.close();
+      this.#epoch = new OpenEpoch(round, this.#state);
+    }
     const epoch = this.#epoch;
     if (epoch === undefined || round.epoch !== epoch.id) return;
     const answer = epoch.take(round);
@@ -66,7 +68,7 @@ class OpenEpoch {
   readonly id: number;
   readonly #count: number;
   readonly #base: GivenState | undefined;
-  readonly #shard: LocalShard;
+  readonly #shard: KeyVersions;
   /** Current parts, for their settlement. */
   readonly #parts: (Part | undefined)[];
   #next = 0;
@@ -76,8 +78,12 @@ class OpenEpoch {
     this.id = epoch;
     this.#count = count;
     this.#base = state === undefined ? new GivenState() : undefined;
-    this.#shard = new LocalShard(state ?? (this.#base as GivenState), count);
+    this.#shard = new KeyVersions(state ?? (this.#base as GivenState), count);
     this.#parts = Array.from({ length: count });
+  }
+
+  close(): void {
+    this.#shard.close();
   }
 
   take(round: Round): Answer | undefined {
@@ -107,9 +113,8 @@ class OpenEpoch {
     for (const { index, key } of round.reads) shard.read({ index, key, done: (entry) => values.push(entry) });
     const corrections = this.#settle(Math.min(round.watermark, frontier));
     const isOver = this.#settledTo === this.#count;
-    const net = isOver ? emptyWrites() : undefined;
     // Codes stay with the coordinator; which of them were made is told by their hashes.
-    if (net !== undefined) shard.net(net, () => EMPTY_BYTES);
+    const net = isOver ? shard.net() : undefined;
     return {
       epoch: this.id,
       round: round.round,
@@ -130,10 +135,9 @@ class OpenEpoch {
     const corrections: Correction[] = [];
     while (this.#settledTo < to && corrections.length < CORRECTIONS_MAX) {
       const index = this.#settledTo++;
-      const { record, accounts = [] } = this.#parts[index] as Part;
+      const { record } = this.#parts[index] as Part;
       if (record === undefined) continue;
-      for (const at of accounts)
-        if (this.#shard.settle(index, record, at)) corrections.push(correctionOf(index, record, at));
+      for (const at of this.#shard.settlePart(index, record)) corrections.push(correctionOf(index, record, at));
     }
     return corrections;
   }

@@ -1,11 +1,11 @@
 /**
- * Owns the versions of one key within an epoch: who wrote it at which position of the order. A lookup asks for what a
- * transaction at some position sees: the latest version below it. Lists are sorted by position; in the usual case
- * versions arrive in order and every operation is constant.
+ * Owns the versions of one key within an epoch, as an executor knows them: who wrote it at which position of the order.
+ * A lookup asks for what a transaction at some position sees: the latest version below it. Lists are sorted by position;
+ * in the usual case versions arrive in order and every operation is constant.
  */
 
 /** First position in `at` that is not below `index`. */
-function lowerBound(at: readonly number[], index: number): number {
+export function lowerBound(at: readonly number[], index: number): number {
   let high = at.length;
   if (high === 0 || (at[high - 1] as number) < index) return high;
   let low = 0;
@@ -55,45 +55,5 @@ export class VersionList<T> {
     if (this.#at[i] !== index) return;
     this.#at.splice(i, 1);
     this.#values.splice(i, 1);
-  }
-}
-
-/** Changes that commute: a reader sees the sum of all below it. Sums are kept for as far as they were asked for. */
-export class DeltaList {
-  readonly #at: number[] = [];
-  readonly #deltas: bigint[] = [];
-  /** `#sums[i]` is the sum of the first i deltas; valid for what is there. */
-  readonly #sums: bigint[] = [0n];
-
-  get isEmpty(): boolean {
-    return this.#at.length === 0;
-  }
-
-  sumBelow(index: number): bigint {
-    const count = lowerBound(this.#at, index);
-    const sums = this.#sums;
-    for (let i = sums.length; i <= count; i++) sums.push((sums[i - 1] as bigint) + (this.#deltas[i - 1] as bigint));
-    return sums[count] as bigint;
-  }
-
-  put(index: number, delta: bigint): void {
-    const i = lowerBound(this.#at, index);
-    if (this.#at[i] === index) this.#deltas[i] = delta;
-    else if (i === this.#at.length) {
-      this.#at.push(index);
-      this.#deltas.push(delta);
-    } else {
-      this.#at.splice(i, 0, index);
-      this.#deltas.splice(i, 0, delta);
-    }
-    if (this.#sums.length > i + 1) this.#sums.length = i + 1;
-  }
-
-  remove(index: number): void {
-    const i = lowerBound(this.#at, index);
-    if (this.#at[i] !== index) return;
-    this.#at.splice(i, 1);
-    this.#deltas.splice(i, 1);
-    if (this.#sums.length > i + 1) this.#sums.length = i + 1;
   }
 }

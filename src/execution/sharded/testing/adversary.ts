@@ -154,7 +154,9 @@ export function runAdversely(engine: WasmEngine, c: EpochCase, adversity: Advers
     elsewhere?.settle(epoch);
   }
   reads.check();
-  return { results: epoch.results(), writes: epoch.net(), stats: epoch.stats };
+  const outcome = { results: epoch.results(), writes: epoch.net(), stats: epoch.stats };
+  epoch.close();
+  return outcome;
 }
 
 /** Reads at the watermark, which must be answered, and with what is final there. */
@@ -165,7 +167,7 @@ class CheckedReads {
 
   ask(epoch: Epoch, address: Uint8Array): void {
     const index = epoch.watermark;
-    const expected = epoch.account(toHexKey(address), index);
+    const expected = epoch.account(address, index);
     this.#asked++;
     epoch.read({
       index,
@@ -199,7 +201,7 @@ function shuffle(items: number[], random: Random): void {
 }
 
 /** Answers something false about some keys, always the same. */
-class LyingReader implements StateReader {
+export class LyingReader implements StateReader {
   readonly #base: StateReader;
   readonly #percent: number;
   readonly #random: Random;
