@@ -16,7 +16,7 @@ import { localSigner } from "./l1-signer.ts";
 import { senderMetrics } from "./metrics.ts";
 import { RpcL1 } from "./rpc-l1.ts";
 import type { SendRequest } from "./sender.ts";
-import { sweepPool } from "./testing/settlement.ts";
+import { sweepPool, until } from "./testing/settlement.ts";
 
 const KEY = mnemonicToAccount(DEV_MNEMONIC, { addressIndex: 3 }).getHdKey().privateKey as Uint8Array;
 const ELSEWHERE = new Uint8Array(20).fill(0xee);
@@ -58,10 +58,6 @@ function run(t: TestContext, anvil: Anvil, options: Partial<L1SenderOptions> = {
   };
   t.after(stop);
   return { sender, metrics, stop };
-}
-
-async function until(condition: () => Promise<boolean> | boolean): Promise<void> {
-  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 10));
 }
 
 async function pool(anvil: Anvil): Promise<Record<string, unknown>[]> {

@@ -6,6 +6,7 @@ import { connect as connectTlsRaw } from "node:tls";
 import { systemClock } from "../base/clock.ts";
 import { hasCode } from "../base/error.ts";
 import { silentLog } from "../base/log.ts";
+import { until } from "../base/testing/until.ts";
 import { makeAuthority } from "./certificate.ts";
 import { encodeHello, LINK_VERSION } from "./hello.ts";
 import { linkMetrics } from "./metrics.ts";
@@ -15,15 +16,6 @@ import type { TlsListener } from "./tls-listener.ts";
 
 const DAY_MS = 86_400_000;
 const bytes = (length: number, fill: number): Uint8Array => new Uint8Array(length).fill(fill);
-
-/** Waits for a condition of the other end; the bound only ends a broken test. */
-async function until(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
-  const endMs = systemClock.nowMs() + 60_000;
-  while (!(await condition())) {
-    if (systemClock.nowMs() > endMs) throw new Error(`waited for: ${what}`);
-    await systemClock.sleep(5);
-  }
-}
 
 /** The listener still serves who it should. */
 async function stillServes(net: TlsNetwork, listener: TlsListener): Promise<void> {

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { toHexKey } from "../base/bytes.ts";
+import { until } from "../base/testing/until.ts";
 import { LaneHost } from "../lane/lane-host.ts";
 import { laneOf } from "../lane/lane-of.ts";
 import { OrderReceipts } from "../lane/order-receipts.ts";
@@ -10,7 +11,8 @@ import { receiptSigner } from "../protocol/order-receipt.ts";
 import { isEarlier } from "../protocol/ordering.ts";
 import type { PooledTransaction } from "../rpc/chain-view.ts";
 import type { Sequencer } from "./sequencer.ts";
-import { LaneWorld, running, transfer, until } from "./testing/lane-world.ts";
+import { LaneWorld } from "./testing/lane-world.ts";
+import { running, transfer } from "./testing/sequencing.ts";
 
 const accepted = async (
   s: { lanes: { submit: (t: PooledTransaction[]) => Promise<readonly { accepted: boolean }[]> } },
@@ -35,7 +37,7 @@ for (const [where, openLink] of [
   test(`${where}: four lanes make one chain, and a replay of their logs gives it again`, async () => {
     const w = new LaneWorld(openLink);
     const s = await w.open(4);
-    const items = Array.from({ length: 36 }, (_, i) => transfer(i % 12, Math.floor(i / 12), 1 + (i % 5)));
+    const items = Array.from({ length: 36 }, (_, i) => transfer(i % 12, Math.floor(i / 12), { tipGwei: 1 + (i % 5) }));
     assert.equal(new Set(items.map(({ sender }) => laneOf(sender, 4))).size, 4, "the senders are in all lanes");
     await running(s, async () => {
       await until("the first block", () => w.chain.head >= 1);
@@ -178,7 +180,7 @@ for (const [where, openLink] of [
 test("first come first served holds across lanes", async () => {
   const w = new LaneWorld();
   const s = await w.open(4, { SHEAF_ORDERING: "first-come" });
-  const items = Array.from({ length: 12 }, (_, i) => transfer(i, 0, 12 - i));
+  const items = Array.from({ length: 12 }, (_, i) => transfer(i, 0, { tipGwei: 12 - i }));
   for (const item of items) await accepted(s, [item]);
   const arrivals = await Promise.all(items.map(({ tx }) => s.lanes.arrivalOf(tx.hash)));
   await running(s, () => until("sealed", () => isSealed(w, items)));

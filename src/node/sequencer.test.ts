@@ -4,11 +4,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { performance } from "node:perf_hooks";
 import { type TestContext, test } from "node:test";
-import { bytesEqual, fromHex, toHex, toHexKey } from "../base/bytes.ts";
+import { bytesEqual, toHex } from "../base/bytes.ts";
 import { type Clock, SteadyClock, systemClock } from "../base/clock.ts";
 import { hasCode } from "../base/error.ts";
 import { silentLog } from "../base/log.ts";
 import { Metrics } from "../base/metrics.ts";
+import { until } from "../base/testing/until.ts";
 import { EthereumjsEngine } from "../execution/ethereumjs-engine.ts";
 import type { Engine } from "../execution/execution.ts";
 import { faultyEngine } from "../execution/testing/faulty-engine.ts";
@@ -18,11 +19,6 @@ import { MemoryLog } from "../log/memory-log.ts";
 import type { Append } from "../log/record.ts";
 import type { Block } from "../protocol/block.ts";
 import { depositLog } from "../protocol/deposit.ts";
-import type { Genesis } from "../protocol/genesis.ts";
-import { L1_BLOCK } from "../protocol/predeploys.ts";
-import { recoverSender } from "../protocol/sender.ts";
-import { signTransaction } from "../protocol/transaction-codec.ts";
-import type { PooledTransaction } from "../rpc/chain-view.ts";
 import type { ShadowReport } from "../shadow/api.ts";
 import { shadowMetrics } from "../shadow/metrics.ts";
 import { Shadow } from "../shadow/shadow.ts";
@@ -30,29 +26,7 @@ import { MemoryState } from "../state/memory-state.ts";
 import { Database } from "../store/database.ts";
 import { MemoryChainStore } from "../store/memory-chain-store.ts";
 import { type LeaseSettings, Sequencer, type SequencerDeps } from "./sequencer.ts";
-
-const CHAIN_ID = 901;
-const ETHER = 10n ** 18n;
-const address = (n: number): Uint8Array => new Uint8Array(20).fill(n);
-const key = (i: number): Uint8Array => new Uint8Array(32).fill(i + 1);
-
-function transfer(from: number, nonce: number, valueWei = 1n): PooledTransaction {
-  const tx = signTransaction(
-    {
-      type: 2,
-      chainId: CHAIN_ID,
-      nonce: BigInt(nonce),
-      to: address(0xaa),
-      valueWei,
-      data: new Uint8Array(0),
-      gasLimit: 21_000n,
-      maxFeePerGasWei: 10n ** 11n,
-      maxPriorityFeePerGasWei: 10n ** 9n,
-    },
-    key(from),
-  );
-  return { tx, sender: recoverSender(tx) };
-}
+import { address, ETHER, fundedGenesis, PORTAL, running, transfer } from "./testing/sequencing.ts";
 
 /** A log whose appends wait while it is held. */
 class HeldLog extends MemoryLog {
@@ -76,46 +50,12 @@ class World {
   readonly laneLog = new HeldLog("lane-0");
   /** Whether the verifier has caught up with L1. */
   hasSafe = true;
-  readonly portal = address(0x11);
-  readonly genesis: Genesis;
   readonly genesisOrigin = this.l1.mine({ timestamp: Math.floor(systemClock.nowMs() / 1_000) - 50 });
+  readonly genesis = fundedGenesis(3, this.genesisOrigin.timestamp);
   safe: { head: { number: number; hash: Uint8Array } | undefined; blocks: Map<number, Block> } = {
     head: undefined,
     blocks: new Map(),
   };
-
-  constructor() {
-    const funded = [0, 1, 2].map((i) => toHexKey(transfer(i, 0).sender));
-    // L1Block is a contract that accepts anything: its content is tested with the real contracts.
-    const l1Block = { balanceWei: 0n, nonce: 1n, code: fromHex("00"), storage: new Map() };
-    this.genesis = {
-      version: 1,
-      name: "test",
-      chainId: CHAIN_ID,
-      l1ChainId: 31_337,
-      contracts: {
-        portal: this.portal,
-        inbox: address(0x12),
-        outputOracle: address(0x13),
-        systemConfig: address(0x14),
-        l1CrossDomainMessenger: address(0x15),
-        l1StandardBridge: address(0x16),
-      },
-      timestamp: this.genesisOrigin.timestamp,
-      baseFeePerGasWei: 10n ** 9n,
-      systemConfig: { gasLimit: 30_000_000, baseFeeScalar: 1_000, blobBaseFeeScalar: 1_000 },
-      elasticity: 2,
-      baseFeeDenominator: 8,
-      sequencingWindow: 100,
-      maxDriftSeconds: 1_800,
-      alloc: new Map([
-        [toHexKey(L1_BLOCK), l1Block],
-        ...funded.map(
-          (a) => [a, { balanceWei: 100n * ETHER, nonce: 0n, code: new Uint8Array(0), storage: new Map() }] as const,
-        ),
-      ]),
-    };
-  }
 
   open(
     p: Pick<Partial<SequencerDeps>, "lease" | "clock" | "env"> & { engine?: Engine; shadow?: Shadow } = {},
@@ -149,7 +89,7 @@ class World {
   deposit(to: Uint8Array, valueWei: bigint): void {
     const log = depositLog(
       { from: address(0x77), to, mintWei: valueWei, valueWei, gasLimit: 100_000n, data: new Uint8Array(0) },
-      this.portal,
+      PORTAL,
       0,
     );
     this.l1.mine({ transactions: [{ events: [log] }] });
@@ -213,26 +153,6 @@ class LineToLog implements AppendLog {
   close(): Promise<void> {
     return this.#log.close();
   }
-}
-
-async function until(what: string, condition: () => boolean): Promise<void> {
-  const end = systemClock.nowMs() + 20_000;
-  while (!condition()) {
-    assert.ok(systemClock.nowMs() < end, `in time: ${what}`);
-    await systemClock.sleep(10);
-  }
-}
-
-/** Runs a sequencer until `body` is done, then stops it. */
-async function running(s: Sequencer, body: () => Promise<void>): Promise<void> {
-  const stop = new AbortController();
-  const run = s.run(stop.signal);
-  try {
-    await Promise.race([body(), run.then(() => assert.fail("ended by itself"))]);
-  } finally {
-    stop.abort();
-  }
-  await run;
 }
 
 const hashes = (w: World): string[] =>
@@ -404,13 +324,13 @@ test("a derived chain that differs is adopted", async () => {
   // Two worlds with the same genesis: what b sequenced is what L1 is said to hold.
   Object.assign(b, { l1: a.l1, genesisOrigin: a.genesisOrigin, genesis: a.genesis });
   const sb = await b.open();
-  const moved = transfer(1, 0, 7n);
+  const moved = transfer(1, 0, { valueWei: 7n });
   await running(sb, async () => {
     await sb.lanes.submit([moved]);
     await until("b sealed", () => b.chain.transaction(moved.tx.hash) !== undefined && b.chain.head >= 2);
   });
   const sa = await a.open();
-  const kept = transfer(0, 0, 3n);
+  const kept = transfer(0, 0, { valueWei: 3n });
   await running(sa, async () => {
     await sa.lanes.submit([kept]);
     await until("a sealed", () => a.chain.transaction(kept.tx.hash) !== undefined);
@@ -445,7 +365,7 @@ test("a block the shadow vetoes is not confirmed, the sequencer halts, and the r
       onReport: (report) => reports.push(report),
     });
   const first = shadow();
-  const bad = transfer(1, 0, 13n);
+  const bad = transfer(1, 0, { valueWei: 13n });
   const right = new EthereumjsEngine();
   const s = await w.open({
     engine: faultyEngine(right, "balance", (tx) => bytesEqual(tx.raw, bad.tx.raw)),
@@ -670,7 +590,7 @@ test("a replica whose block differs from the leader's halts and says so", async 
   const all = new Running(t);
   const sa = all.start(await a.open({ lease: lease("a", 60_000) }));
   await until("a leads", () => sa.leads);
-  const bad = transfer(1, 0, 13n);
+  const bad = transfer(1, 0, { valueWei: 13n });
   const engine = faultyEngine(new EthereumjsEngine(), "balance", (tx) => bytesEqual(tx.raw, bad.tx.raw));
   const sb = all.start(await b.open({ lease: lease("b", 60_000), engine }));
   await sa.lanes.submit([bad]);

@@ -4,9 +4,11 @@ import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { toHexKey } from "../../src/base/bytes.ts";
 import { systemClock } from "../../src/base/clock.ts";
+import { until } from "../../src/base/testing/until.ts";
 import { laneOf } from "../../src/lane/lane-of.ts";
 import { processLink } from "../../src/link/process-link.ts";
-import { LaneWorld, running, transfer, until } from "../../src/node/testing/lane-world.ts";
+import { LaneWorld } from "../../src/node/testing/lane-world.ts";
+import { running, transfer } from "../../src/node/testing/sequencing.ts";
 
 const LANES = 4;
 const SENDERS = 12;

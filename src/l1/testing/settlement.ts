@@ -3,9 +3,9 @@ import type { TestContext } from "node:test";
 import { encodeFunctionData, http } from "viem";
 import { type HDAccount, mnemonicToAccount } from "viem/accounts";
 import { toHex } from "../../base/bytes.ts";
-import { systemClock } from "../../base/clock.ts";
 import { silentLog } from "../../base/log.ts";
 import { Metrics } from "../../base/metrics.ts";
+import { until as waitUntil } from "../../base/testing/until.ts";
 import type { ClusterContracts } from "../../protocol/genesis.ts";
 import type { L1BlockInfo } from "../../protocol/system-config.ts";
 import { inboxAbi } from "../abi/inbox.ts";
@@ -164,14 +164,7 @@ export function startSender(
   };
 }
 
-/** Long, to end a test that is broken and not one on a busy machine. */
-const WAIT_MAX_MS = 120_000;
-
 /** Resolves when `condition` holds. */
 export async function until(condition: () => Promise<boolean> | boolean): Promise<void> {
-  const endMs = systemClock.nowMs() + WAIT_MAX_MS;
-  while (!(await condition())) {
-    if (systemClock.nowMs() > endMs) throw new Error(`waited ${WAIT_MAX_MS} ms for: ${condition.toString()}`);
-    await systemClock.sleep(10);
-  }
+  await waitUntil(condition.toString(), condition);
 }

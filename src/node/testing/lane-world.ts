@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fromHex, toHex, toHexKey } from "../../base/bytes.ts";
+import { toHex, toHexKey } from "../../base/bytes.ts";
 import { systemClock } from "../../base/clock.ts";
 import { silentLog } from "../../base/log.ts";
 import { Metrics } from "../../base/metrics.ts";
@@ -14,39 +14,14 @@ import type { OpenLink } from "../../link/link.ts";
 import type { AppendLog } from "../../log/log.ts";
 import { MemoryLog } from "../../log/memory-log.ts";
 import type { Block } from "../../protocol/block.ts";
-import type { Genesis } from "../../protocol/genesis.ts";
-import { L1_BLOCK } from "../../protocol/predeploys.ts";
-import { recoverSender } from "../../protocol/sender.ts";
-import { DEPOSIT_TYPE, decodeSignedTransaction, signTransaction } from "../../protocol/transaction-codec.ts";
-import type { PooledTransaction } from "../../rpc/chain-view.ts";
+import { DEPOSIT_TYPE, decodeSignedTransaction } from "../../protocol/transaction-codec.ts";
 import { MemoryState } from "../../state/memory-state.ts";
 import { Database } from "../../store/database.ts";
 import { MemoryChainStore } from "../../store/memory-chain-store.ts";
 import { Sequencer } from "../sequencer.ts";
+import { CHAIN_ID, fundedGenesis } from "./sequencing.ts";
 
-const CHAIN_ID = 901;
-const ETHER = 10n ** 18n;
 const SENDERS = 12;
-const address = (n: number): Uint8Array => new Uint8Array(20).fill(n);
-const key = (i: number): Uint8Array => new Uint8Array(32).fill(i + 1);
-
-export function transfer(from: number, nonce: number, tipGwei = 1): PooledTransaction {
-  const tx = signTransaction(
-    {
-      type: 2,
-      chainId: CHAIN_ID,
-      nonce: BigInt(nonce),
-      to: address(0xaa),
-      valueWei: 1n,
-      data: new Uint8Array(0),
-      gasLimit: 21_000n,
-      maxFeePerGasWei: 10n ** 11n,
-      maxPriorityFeePerGasWei: BigInt(tipGwei) * 10n ** 9n,
-    },
-    key(from),
-  );
-  return { tx, sender: recoverSender(tx) };
-}
 
 export class LaneWorld {
   readonly l1 = new MemoryL1({ timestamp: Math.floor(systemClock.nowMs() / 1_000) - 60 });
@@ -60,37 +35,11 @@ export class LaneWorld {
   readonly #openLink: OpenLink | undefined;
   #seats: LaneSeat[] = [];
   laneTimeoutMs = 60_000;
-  readonly genesis: Genesis;
   readonly #genesisOrigin = this.l1.mine({ timestamp: Math.floor(systemClock.nowMs() / 1_000) - 50 });
+  readonly genesis = fundedGenesis(SENDERS, this.#genesisOrigin.timestamp);
 
   constructor(openLink?: OpenLink) {
     this.#openLink = openLink;
-    const funded = Array.from({ length: SENDERS }, (_, i) => toHexKey(transfer(i, 0).sender));
-    // L1Block is a contract that accepts anything: its content is tested with the real contracts.
-    const l1Block = { balanceWei: 0n, nonce: 1n, code: fromHex("00"), storage: new Map() };
-    const account = { balanceWei: 100n * ETHER, nonce: 0n, code: new Uint8Array(0), storage: new Map() };
-    this.genesis = {
-      version: 1,
-      name: "test",
-      chainId: CHAIN_ID,
-      l1ChainId: 31_337,
-      contracts: {
-        portal: address(0x11),
-        inbox: address(0x12),
-        outputOracle: address(0x13),
-        systemConfig: address(0x14),
-        l1CrossDomainMessenger: address(0x15),
-        l1StandardBridge: address(0x16),
-      },
-      timestamp: this.#genesisOrigin.timestamp,
-      baseFeePerGasWei: 10n ** 9n,
-      systemConfig: { gasLimit: 30_000_000, baseFeeScalar: 1_000, blobBaseFeeScalar: 1_000 },
-      elasticity: 2,
-      baseFeeDenominator: 8,
-      sequencingWindow: 100,
-      maxDriftSeconds: 1_800,
-      alloc: new Map([[toHexKey(L1_BLOCK), l1Block], ...funded.map((a) => [a, account] as const)]),
-    };
   }
 
   /** Starts again, as after a kill: workers of the start before end without a word. */
@@ -184,24 +133,4 @@ export class LaneWorld {
     await this.#database.close();
     rmSync(this.#folder, { recursive: true, force: true });
   }
-}
-
-export async function until(what: string, condition: () => boolean): Promise<void> {
-  const end = systemClock.nowMs() + 60_000;
-  while (!condition()) {
-    assert.ok(systemClock.nowMs() < end, `in time: ${what}`);
-    await systemClock.sleep(10);
-  }
-}
-
-/** Runs a sequencer until `body` is done, then stops it. */
-export async function running(s: Sequencer, body: () => Promise<void>): Promise<void> {
-  const stop = new AbortController();
-  const run = s.run(stop.signal);
-  try {
-    await Promise.race([body(), run.then(() => assert.fail("ended by itself"))]);
-  } finally {
-    stop.abort();
-  }
-  await run;
 }

@@ -1,9 +1,9 @@
 /** Owns a JSON-RPC endpoint over a memory chain for tests: a gateway, raw requests to it, and everything closed at the end. */
-import { setTimeout as sleep } from "node:timers/promises";
 import { WebSocket } from "ws";
 import { readConfig } from "../../base/config.ts";
 import { silentLog } from "../../base/log.ts";
 import { Metrics } from "../../base/metrics.ts";
+import { until as waitUntil } from "../../base/testing/until.ts";
 import { gatewayConfig } from "../../gateway/config.ts";
 import { Gateway } from "../../gateway/gateway.ts";
 import { type RpcConfig, rpcConfig } from "../config.ts";
@@ -118,11 +118,7 @@ export class TestSocket {
   }
 }
 
-/** Waits until `look` finds something; a test that waits in vain fails by its own timeout. */
-export async function until<T>(look: () => T | undefined): Promise<T> {
-  for (;;) {
-    const found = look();
-    if (found !== undefined && found !== false) return found;
-    await sleep(5);
-  }
+/** Resolves to what `look` finds. */
+export function until<T>(look: () => T | undefined | false): Promise<T> {
+  return waitUntil(look.toString(), look);
 }
