@@ -55,6 +55,15 @@ export type SimulatedRow = {
   /** Of the busiest key shard, where they have threads of their own. */
   readonly shardUse: number | undefined;
   readonly saturated: string;
+  /** Share of the executors' time in which they have nothing to do, by what they wait for. */
+  readonly waits: {
+    /** The plan. */
+    readonly start: number;
+    /** Batches: what they would run next follows something, or the coordinator has not come to them. */
+    readonly batches: number;
+    /** The end: the last results to be validated, the net effect. */
+    readonly end: number;
+  };
   /** Processor time of the coordinator per transaction, by stage. */
   readonly stageMicros: Readonly<Partial<Record<Stage, number>>>;
   readonly coordinatorMicros: number;
@@ -101,6 +110,7 @@ type Sample = {
 };
 type Shape = VirtualShape & { readonly name: string };
 
+const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
 const median = (samples: readonly number[]): number => spread(samples)?.median ?? 0;
 
 export async function drawSimulation(
@@ -300,6 +310,9 @@ function rowOf(shape: Shape, samples: readonly Sample[], traces: readonly Trace[
   const perTx = (value: (sample: Sample) => number): number => of((s) => value(s) / Math.max(1, s.txs));
   const coordinatorUse = of(({ epoch }) => epoch.coordinatorMicros / epoch.wallMicros);
   const busiestUse = of(({ epoch }) => Math.max(...epoch.executorMicros) / epoch.wallMicros);
+  const meanUse = of(({ epoch }) => sum(epoch.executorMicros) / shape.executors / epoch.wallMicros);
+  const start = of(({ epoch }) => epoch.startMicros / epoch.wallMicros);
+  const end = of(({ epoch }) => epoch.endMicros / epoch.wallMicros);
   const shardUse = shape.areShardsApart
     ? of(({ epoch }) => Math.max(...epoch.shardMicros) / epoch.wallMicros)
     : undefined;
@@ -321,12 +334,13 @@ function rowOf(shape: Shape, samples: readonly Sample[], traces: readonly Trace[
     ceiling: median(traces.map((trace) => ceilingAt(trace, shape.executors))),
     coordinatorUse,
     busiestUse,
-    meanUse: of(({ epoch }) => epoch.executorMicros.reduce((a, b) => a + b, 0) / shape.executors / epoch.wallMicros),
+    meanUse,
+    waits: { start, batches: Math.max(0, 1 - start - end - meanUse), end },
     shardUse,
     saturated: saturatedOf({ coordinator: coordinatorUse, executors: busiestUse, "key shards": shardUse ?? 0 }),
     stageMicros,
     coordinatorMicros: perTx(({ epoch }) => epoch.coordinatorMicros),
-    executorMicros: perTx(({ epoch }) => epoch.executorMicros.reduce((a, b) => a + b, 0)),
+    executorMicros: perTx(({ epoch }) => sum(epoch.executorMicros) + epoch.toldMicros),
     rerunShare:
       total((s) => s.exactRuns) /
       Math.max(

@@ -36,7 +36,12 @@ export type VirtualEpoch = {
   readonly wallMicros: number;
   readonly coordinatorMicros: number;
   readonly executorMicros: readonly number[];
+  /** Of all executors after the epoch's end: taking in what came of it. */
+  readonly toldMicros: number;
   readonly shardMicros: readonly number[];
+  /** Until the first message to an executor left, and after the last one of an executor. */
+  readonly startMicros: number;
+  readonly endMicros: number;
   readonly stages: Readonly<Record<Stage, number>>;
   readonly bytes: number;
   readonly messages: number;
@@ -54,6 +59,9 @@ export class VirtualCluster {
   readonly #clock = new StageClock(steadyMicros);
   #bytes = 0;
   #messages = 0;
+  /** When the first message to an executor left in this epoch, and the last one of an executor. */
+  #firstSentMicros: number | undefined;
+  #lastAnsweredMicros = 0;
 
   /** Executors run on `engine` and read `state`, one after the other. */
   constructor(engine: WasmEngine, shape: VirtualShape, state: OwnState) {
@@ -81,16 +89,27 @@ export class VirtualCluster {
     return ({ received }) => {
       const site = this.#time.site(name, steadyMicros);
       sites.push(site);
-      const receive = host((message) =>
+      const isExecutor = sites === this.#executors;
+      const receive = host((message) => {
+        if (isExecutor)
+          this.#time.mark(() => {
+            this.#lastAnsweredMicros = this.#time.nowMicros;
+          });
         this.#send(this.#coordinator, message, () => {
           const left = this.#clock.enter(stage);
           received(message);
           this.#clock.enter(left);
-        }),
-      );
+        });
+      });
       if (receive instanceof Promise) throw new Error(`${name} is ready at once`);
       return {
-        send: (message) => this.#send(site, message, () => receive(message)),
+        send: (message) => {
+          if (isExecutor && this.#firstSentMicros === undefined)
+            this.#time.mark(() => {
+              this.#firstSentMicros ??= this.#time.nowMicros;
+            });
+          this.#send(site, message, () => receive(message));
+        },
         close: () => Promise.resolve(),
       };
     };
@@ -111,6 +130,8 @@ export class VirtualCluster {
     const shardsBefore = this.#shards.map((site) => site.busyMicros);
     this.#bytes = 0;
     this.#messages = 0;
+    this.#firstSentMicros = undefined;
+    this.#lastAnsweredMicros = startMicros;
     this.#clock.take();
     const cpuBefore = processMicros();
     const beganMs = performance.now();
@@ -137,14 +158,23 @@ export class VirtualCluster {
     const disturbance = 1 - (processMicros() - cpuBefore) / ((performance.now() - beganMs) * 1_000);
     const wallMicros = endMicros - startMicros;
     const coordinatorMicros = this.#coordinator.busyMicros - coordinatorBefore;
+    const answeredMicros = Math.max(0, endMicros - this.#lastAnsweredMicros);
+    const dealtMicros = (this.#firstSentMicros ?? endMicros) - startMicros;
+    const executorMicros = this.#executors.map((site, i) => site.busyMicros - (executorsBefore[i] ?? 0));
     // What executors are still told belongs to the epoch it comes from.
     await time.run();
     return {
       results,
       wallMicros,
       coordinatorMicros,
-      executorMicros: this.#executors.map((site, i) => site.busyMicros - (executorsBefore[i] ?? 0)),
+      executorMicros,
+      toldMicros: this.#executors.reduce(
+        (told, site, i) => told + site.busyMicros - (executorsBefore[i] ?? 0) - (executorMicros[i] ?? 0),
+        0,
+      ),
       shardMicros: this.#shards.map((site, i) => site.busyMicros - (shardsBefore[i] ?? 0)),
+      startMicros: dealtMicros,
+      endMicros: answeredMicros,
       stages: this.#clock.take(),
       bytes: this.#bytes,
       messages: this.#messages,

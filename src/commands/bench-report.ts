@@ -140,7 +140,22 @@ function renderSimulated(w: WorkloadReport): string {
   const cost = Object.entries(w.cost)
     .map(([network, least]) => `${network}: ${least ?? "none tried"}`)
     .join(", ");
-  const lines = [`in virtual time, a core each\n${table}`, `least executors that beat the serial engine: ${cost}`];
+  const waits = renderTable(
+    ["executors", "network", "busy", "wait for the plan", "for batches", "for the end"],
+    w.simulated.map((row) => [
+      String(row.executors),
+      row.network,
+      percent(row.meanUse),
+      percent(row.waits.start),
+      percent(row.waits.batches),
+      percent(row.waits.end),
+    ]),
+  );
+  const lines = [
+    `in virtual time, a core each\n${table}`,
+    `what executors do with their time\n${waits}`,
+    `least executors that beat the serial engine: ${cost}`,
+  ];
   if (w.breakEven !== undefined)
     lines.push(
       `two executors pay from ${fixed(w.breakEven.microsPerTx)} µs a transaction on; here up to ${percent(w.breakEven.rerunShare)} may run again before they do not`,
@@ -167,6 +182,54 @@ function renderStages(w: WorkloadReport): string {
       ? ""
       : `\naround it: ingest ${fixed(w.stages.ingest)}, lane ${fixed(w.stages.lane)}, sealing ${fixed(w.stages.seal)} µs a transaction; ${limits(w, w.stages)}`;
   return `processor time per transaction, µs\n${table}${outer}`;
+}
+
+/** An earlier report beside this one: ratios, above 1 where this one has more. Of what both measured. */
+export function renderComparison(report: BenchReport, earlier: BenchReport): string {
+  const rows: string[][] = [];
+  for (const w of report.workloads) {
+    const before = earlier.workloads.find(({ name }) => name === w.name);
+    if (before === undefined) continue;
+    rows.push([w.name, "serial", ratio(w.serial.txPerSecond, before.serial.txPerSecond), "", "", ""]);
+    for (const row of w.real) {
+      const { executors, shards, isDeciding } = row;
+      const old = before.real.find(
+        (r) => r.executors === executors && r.shards === shards && r.isDeciding === isDeciding,
+      );
+      if (old !== undefined)
+        rows.push([w.name, `${executors} real${isDeciding ? ", deciding" : ""}`, ...ratios(row, old)]);
+    }
+    for (const row of w.simulated) {
+      const old = before.simulated.find((r) => r.executors === row.executors && r.network === row.network);
+      if (old !== undefined) rows.push([w.name, `${row.executors} ${row.network}`, ...ratios(row, old)]);
+    }
+  }
+  if (rows.length === 0) return "the earlier report measured nothing that this one did";
+  const header = ["workload", "executors", "tx/s", "× serial", "coordinator µs/tx", "executors µs/tx"];
+  const { cpu, node } = earlier.machine;
+  const elsewhere =
+    cpu === report.machine.cpu && node === report.machine.node
+      ? ""
+      : `\nthe earlier one was run on ${cpu}, node ${node}`;
+  return `over the earlier report (now / then)\n${renderTable(header, rows)}${elsewhere}`;
+}
+
+type Compared = {
+  readonly txPerSecond: number;
+  readonly speedup: { readonly median: number };
+  readonly coordinatorMicros?: number | undefined;
+  readonly executorMicros?: number | undefined;
+};
+
+const ratios = (now: Compared, then: Compared): string[] => [
+  ratio(now.txPerSecond, then.txPerSecond),
+  ratio(now.speedup.median, then.speedup.median),
+  ratio(now.coordinatorMicros, then.coordinatorMicros),
+  ratio(now.executorMicros, then.executorMicros),
+];
+
+function ratio(now: number | undefined, then: number | undefined): string {
+  return now === undefined || then === undefined || !(then > 0) ? "–" : fixed(now / then);
 }
 
 /** What a thread of each stage carries, in the order in which they fill up. */

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { BenchReport } from "../bench/bench.ts";
+import { renderComparison } from "./bench-report.ts";
 import { runCommandLine } from "./cli.ts";
 
 async function run(args: readonly string[]): Promise<{ code: number; out: string; err: string }> {
@@ -59,7 +60,12 @@ test("bench --quick measures, holds virtual time against it, and draws or says w
     );
     assert.equal(workload.isReproduced, workload.refusal === undefined);
     assert.equal(workload.simulated.length, workload.isReproduced ? report.options.simulated.length : 0);
+    for (const { waits, meanUse } of workload.simulated)
+      assert.ok(Math.min(waits.start, waits.batches, waits.end, meanUse) >= 0 && waits.start + waits.end <= 1);
     assert.match(readFileSync(plot, "utf8"), /^<svg [\s\S]*<\/svg>\n$/);
+    const compared = renderComparison(report, { ...report, workloads: [{ ...workload, simulated: [] }] });
+    assert.match(compared, /M1 +serial +1\.00/);
+    assert.match(compared, /M1 +2 real, deciding +1\.00 +1\.00/);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -70,6 +76,9 @@ test("bench refuses what it cannot read, and what leaves nothing to do", async (
   assert.equal((await run(["bench", "--workloads", "M9"])).code, 2);
   assert.equal((await run(["bench", "--rtt", "fast"])).code, 2);
   assert.equal((await run(["bench", "--txs", "1.5"])).code, 2);
+  const rubbish = await run(["bench", "--compare", import.meta.filename]);
+  assert.equal(rubbish.code, 1);
+  assert.match(rubbish.err, /BENCH_OPTIONS/);
   const nothing = await run(["bench", "--workloads", "none"]);
   assert.equal(nothing.code, 1);
   assert.match(nothing.err, /BENCH_OPTIONS/);

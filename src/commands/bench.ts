@@ -2,13 +2,13 @@
  * `sheaf bench`: what sharded execution brings on this machine and would bring on larger ones, beside the serial engine
  * of the same run, as a table, JSON and a picture.
  */
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { type Command, InvalidArgumentError } from "commander";
-import { runBench } from "../bench/bench.ts";
+import { type BenchReport, runBench } from "../bench/bench.ts";
 import { type BenchOptions, benchError, DEFAULT_OPTIONS, QUICK_OPTIONS } from "../bench/options.ts";
 import { plotReport } from "../bench/plot.ts";
 import { PROFILES, type Profile } from "../execution/sharded/testing/workloads.ts";
-import { renderReport } from "./bench-report.ts";
+import { renderComparison, renderReport } from "./bench-report.ts";
 import type { CommandContext } from "./context.ts";
 import { Progress } from "./progress.ts";
 
@@ -28,6 +28,7 @@ type Options = {
   seed?: number;
   json?: string;
   plot?: string;
+  compare?: string;
 };
 
 export function addBenchCommand(program: Command, context: CommandContext): void {
@@ -56,13 +57,15 @@ export function addBenchCommand(program: Command, context: CommandContext): void
     .option("--seed <number>", "of the workloads (default: 11)", readCount(2 ** 31))
     .option("--json <file>", "the whole report as JSON; - for standard output, instead of the tables")
     .option("--plot <file>", "an SVG of speed over executors")
+    .option("--compare <file>", "an earlier report (of --json), to be held against this one")
     .addHelpText(
       "after",
       `
 How to read it: docs/bench.md. Examples:
   $ npx sheaf bench --workloads M1 --plot m1.svg
   $ npx sheaf bench --workloads M1 --executors 1,2 --rtt 0.1,0.5,2
-  $ npx sheaf bench --executors 1,2 --shards 1,2,4 --simulate 0`,
+  $ npx sheaf bench --executors 1,2 --shards 1,2,4 --simulate 0
+  $ npx sheaf bench --workloads M1 --json now.json --compare before.json`,
     )
     .action((options: Options) => run(options, context));
 }
@@ -83,6 +86,8 @@ async function run(options: Options, context: CommandContext): Promise<void> {
   };
   if (asked.profiles.length === 0 && asked.blocks === undefined)
     throw benchError("BENCH_OPTIONS", "--workloads none leaves nothing to run without --blocks");
+  // Before minutes are spent.
+  const earlier = options.compare === undefined ? undefined : readReport(options.compare);
   const progress = new Progress(context);
   const report = await runBench(asked, (text) => progress.step(text), context.signal).catch((error: unknown) => {
     if (!context.signal.aborted) throw error;
@@ -99,6 +104,18 @@ async function run(options: Options, context: CommandContext): Promise<void> {
   }
   if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(report, null, 2)}\n`);
   context.out(renderReport(report));
+  if (earlier !== undefined) context.out(renderComparison(report, earlier));
+}
+
+/** What `--json` wrote. */
+function readReport(path: string): BenchReport {
+  try {
+    const report = JSON.parse(readFileSync(path, "utf8")) as BenchReport;
+    if (report.version === 1 && Array.isArray(report.workloads)) return report;
+  } catch (cause) {
+    throw benchError("BENCH_OPTIONS", `${path} cannot be read as a report`, { path }, { cause });
+  }
+  throw benchError("BENCH_OPTIONS", `${path} is no report of this version`, { path });
 }
 
 function readWorkloads(text: string): readonly Profile[] {
