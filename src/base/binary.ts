@@ -153,6 +153,13 @@ export class Reader {
     return out;
   }
 
+  /** Goes over the next `length` bytes. */
+  skip(length: number): void {
+    if (length > this.remaining)
+      throw codecError("CODEC_TRUNCATED", `want ${length} bytes, have ${this.remaining}`, { at: this.#at });
+    this.#at += length;
+  }
+
   bytes(lengthMax: number = Number.MAX_SAFE_INTEGER): Uint8Array {
     return this.fixed(this.uvarint(lengthMax));
   }

@@ -8,7 +8,7 @@ import { toHexKey } from "../../base/bytes.ts";
 import type { BlockEnv, MissingKey } from "../execution.ts";
 import { Output, TxRecord } from "../wasm/result.ts";
 import type { WasmEngine } from "../wasm/wasm.ts";
-import { type DealtTx, decodeToExecutor, encodeDone, encodeNeed } from "./messages.ts";
+import { type DealtTx, decodeToExecutor, encodeDone, encodeNeed, isUpdate } from "./messages.ts";
 import { type OwnState, StateCache } from "./state-cache.ts";
 
 /** Transactions run in one call: one that misses a key costs those behind it in the call a second start. */
@@ -44,6 +44,10 @@ export class BatchExecutor {
 
   /** @throws {CodecError} when the message is none. */
   receive(bytes: Uint8Array): void {
+    if (isUpdate(bytes)) {
+      this.#cache.tell(bytes);
+      return;
+    }
     const message = decodeToExecutor(bytes);
     switch (message.kind) {
       case "epoch":
@@ -76,8 +80,7 @@ export class BatchExecutor {
         return;
       }
       case "update":
-        this.#cache.take(message.entries);
-        return;
+        return; // taken as it is, see above
       case "forget":
         this.#cache.forget();
         return;

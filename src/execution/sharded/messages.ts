@@ -374,6 +374,48 @@ export function readEntries(r: Reader): StateEntry[] {
   });
 }
 
+export function isUpdate(message: Uint8Array): boolean {
+  return message[0] === UPDATE;
+}
+
+/** Goes over an update without unpacking it: `account` and `slot` are told where an entry's key begins. @throws {CodecError} */
+export function forEachEntry(
+  update: Uint8Array,
+  on: {
+    readonly account: (at: number) => void;
+    readonly slot: (at: number) => void;
+    readonly code: (codeHash: Uint8Array, code: Uint8Array) => void;
+  },
+): void {
+  const r = new Reader(update);
+  r.skip(1);
+  for (let left = r.uvarint(COUNT_MAX); left > 0; left--) {
+    const kind = r.byte();
+    const at = update.length - r.remaining;
+    switch (kind) {
+      case ACCOUNT:
+        r.skip(20);
+        if (r.byte() === 1) {
+          r.skip(r.uvarint());
+          r.skip(r.uvarint());
+          r.skip(33);
+        }
+        on.account(at);
+        break;
+      case SLOT:
+        r.skip(84);
+        on.slot(at);
+        break;
+      case CODE:
+        on.code(r.fixed(32), r.bytes());
+        break;
+      default:
+        r.uvarint();
+        r.skip(32);
+    }
+  }
+}
+
 export function writeAccount(w: Writer, account: Account | undefined): void {
   if (account === undefined) w.byte(0);
   else

@@ -9,7 +9,8 @@ import { EMPTY_CODE_HASH } from "../../protocol/ordered-trie.ts";
 import { type Account, MissingRead, type StateReader } from "../execution.ts";
 import { ACCOUNT, ACCOUNT_DESTROYED, SLOT } from "../wasm/layout.ts";
 import type { TxRecord } from "../wasm/result.ts";
-import type { SlotVersion, StateEntry } from "./messages.ts";
+import { decodeToExecutor, type SlotVersion, type StateEntry } from "./messages.ts";
+import { ToldLayers } from "./told-layers.ts";
 import { VersionList } from "./versions.ts";
 
 /** Accounts and slots; about 200 bytes each. */
@@ -27,16 +28,24 @@ export interface OwnState extends StateReader {
   refresh(): number;
 }
 
+/** A value, and the newest update that was looked at for it. */
+type Slot = { value: Uint8Array; seen: number };
+
 type Cached = {
   account: Account | undefined;
   isKnown: boolean;
-  readonly slots: Map<string, Uint8Array>;
+  /** As of a slot, of the account. */
+  seen: number;
+  readonly slots: Map<string, Slot>;
   /** Of the running epoch, by slot. */
   versions: Map<string, VersionList<Uint8Array>> | undefined;
 };
 
 export class StateCache implements StateReader {
   readonly #own: OwnState | undefined;
+  /** What was told and not looked at yet; empty without a state of its own, where there is no other place for it. */
+  readonly #told = new ToldLayers();
+  #head = -1;
   readonly #accounts = new Map<string, Cached>();
   readonly #codes = new Map<string, Uint8Array>();
   readonly #blockHashes = new Map<number, Uint8Array>();
@@ -58,7 +67,22 @@ export class StateCache implements StateReader {
     for (const cached of this.#versioned) cached.versions = undefined;
     this.#versioned.length = 0;
     this.#written.fill(0);
-    this.#own?.refresh();
+    if (this.#own === undefined) return;
+    const head = this.#own.refresh();
+    // Taken back: what was told is of another chain.
+    if (head < this.#head) this.forget();
+    this.#head = head;
+    this.#told.stored(head);
+  }
+
+  /** Takes an update as it came. @throws {CodecError} */
+  tell(update: Uint8Array): void {
+    if (this.#own === undefined) {
+      const message = decodeToExecutor(update);
+      if (message.kind === "update") this.take(message.entries);
+      return;
+    }
+    this.#told.add(update, this.#head, (codeHash, code) => this.#setCode(toHexKey(codeHash), code.slice()));
   }
 
   /** Reads are those of the transaction at this position from now on. */
@@ -75,9 +99,16 @@ export class StateCache implements StateReader {
   account(address: Uint8Array): Account | undefined {
     const key = toHexKey(address);
     const cached = this.#accounts.get(key);
-    if (cached?.isKnown === true) return cached.account;
-    if (this.#own === undefined) throw MISSING;
-    const account = this.#own.account(address);
+    const told = this.#told;
+    if (cached?.isKnown === true && cached.seen === told.newest) return cached.account;
+    const isGood = cached?.isKnown === true && cached.seen >= told.base;
+    const news = told.account(address, isGood ? cached.seen : 0);
+    if (news === undefined && isGood) {
+      cached.seen = told.newest;
+      return cached.account;
+    }
+    if (news === undefined && this.#own === undefined) throw MISSING;
+    const account = news === undefined ? this.#own?.account(address) : news.account;
     this.#setAccount(key, account);
     return account;
   }
@@ -86,14 +117,23 @@ export class StateCache implements StateReader {
     const key = toHexKey(address);
     const slotKey = toHexKey(slot);
     const cached = this.#accounts.get(key);
-    if (cached !== undefined) {
-      const value = cached.versions?.get(slotKey)?.below(this.#index) ?? cached.slots.get(slotKey);
-      if (value !== undefined) return value;
-      // What does not exist has no storage either.
-      if (cached.isKnown && cached.account === undefined) return ZERO_32;
+    const version = cached?.versions?.get(slotKey)?.below(this.#index);
+    if (version !== undefined) return version;
+    const told = this.#told;
+    const known = cached?.slots.get(slotKey);
+    if (known !== undefined && known.seen === told.newest) return known.value;
+    const isGood = known !== undefined && known.seen >= told.base;
+    const news = told.slot(address, slot, isGood ? known.seen : 0);
+    if (news === undefined && isGood) {
+      known.seen = told.newest;
+      return known.value;
     }
-    if (this.#own === undefined) throw MISSING;
-    const value = this.#own.storage(address, slot);
+    if (news === undefined) {
+      // What does not exist has no storage either.
+      if (cached?.isKnown === true && cached.seen === told.newest && cached.account === undefined) return ZERO_32;
+      if (this.#own === undefined) throw MISSING;
+    }
+    const value = news ?? (this.#own as OwnState).storage(address, slot);
     this.#setSlot(key, slotKey, value);
     return value;
   }
@@ -116,6 +156,7 @@ export class StateCache implements StateReader {
   }
 
   forget(): void {
+    this.#told.clear();
     this.#accounts.clear();
     this.#codes.clear();
     this.#blockHashes.clear();
@@ -186,6 +227,7 @@ export class StateCache implements StateReader {
       const isEmpty = nonce === 0n && balanceWei === 0n && codeHash === EMPTY_CODE_HASH;
       cached.account = isGone || isEmpty ? undefined : { nonce, balanceWei, codeHash };
       cached.isKnown = true;
+      cached.seen = this.#told.newest;
     });
   }
 
@@ -212,7 +254,7 @@ export class StateCache implements StateReader {
   #cached(key: string): Cached {
     let cached = this.#accounts.get(key);
     if (cached === undefined) {
-      cached = { account: undefined, isKnown: false, slots: new Map(), versions: undefined };
+      cached = { account: undefined, isKnown: false, seen: 0, slots: new Map(), versions: undefined };
       this.#accounts.set(key, cached);
       this.#entries++;
     }
@@ -223,12 +265,20 @@ export class StateCache implements StateReader {
     const cached = this.#cached(key);
     cached.account = account;
     cached.isKnown = true;
+    cached.seen = this.#told.newest;
   }
 
   #setSlot(key: string, slot: string, value: Uint8Array): void {
     const { slots } = this.#cached(key);
-    if (!slots.has(slot)) this.#entries++;
-    slots.set(slot, value);
+    const seen = this.#told.newest;
+    const known = slots.get(slot);
+    if (known === undefined) {
+      this.#entries++;
+      slots.set(slot, { value, seen });
+      return;
+    }
+    known.value = value;
+    known.seen = seen;
   }
 
   #setCode(key: string, code: Uint8Array): void {
