@@ -28,6 +28,7 @@ import { l1Config } from "../l1/config.ts";
 import { connectL1 } from "../l1/connect-l1.ts";
 import { findGenesis } from "../l1/genesis-source.ts";
 import { readInbox } from "../l1/inbox.ts";
+import { untilL1Answers } from "../l1/until-l1-answers.ts";
 import { laneConfig } from "../lane/config.ts";
 import { OrderReceipts, orderReceiptKey } from "../lane/order-receipts.ts";
 import type { SealedBlocks } from "../publisher/api.ts";
@@ -57,7 +58,7 @@ import { openProposer } from "./proposer-part.ts";
 import { openPublisher } from "./publisher-part.ts";
 import { rollupView } from "./rollup-view.ts";
 import { Sequencer } from "./sequencer.ts";
-import { VerifierNode } from "./verifier-node.ts";
+import { VerifierNode, type VerifierNodeOptions } from "./verifier-node.ts";
 
 export type ClusterNodeOptions = {
   readonly name: string;
@@ -158,7 +159,8 @@ export class ClusterNode implements Service {
       log: log.child({ role: "da" }),
     });
 
-    const published = await findGenesis(l1, options.inbox);
+    const started = { log: log.child({ role: "l1" }), clock };
+    const published = await untilL1Answers(() => findGenesis(l1, options.inbox), started);
     if (published === undefined)
       throw nodeError("NODE_NO_GENESIS", `inbox ${toHex(options.inbox)} has not published a genesis document`);
     const { genesis } = published;
@@ -183,7 +185,7 @@ export class ClusterNode implements Service {
     const senderMemo = new SenderMemo();
     const recovery = new SenderRecovery(1, log.child({ role: "verifier" }), { background: true, memo: senderMemo });
     close.add("verifier's recovery", () => recovery.close());
-    const derived = await VerifierNode.open({
+    const verifying: VerifierNodeOptions = {
       path: databaseFolder(dataDir, VERIFIER),
       l1,
       blobs,
@@ -196,7 +198,8 @@ export class ClusterNode implements Service {
       log,
       metrics,
       clock,
-    });
+    };
+    const derived = await untilL1Answers(() => VerifierNode.open(verifying), started);
     close.add("verifier", () => derived.close());
     const { verifier } = derived;
     const l1Heads = (): { safe: number; finalized: number } => ({
@@ -273,7 +276,7 @@ export class ClusterNode implements Service {
       l1,
       safeChain: verifier,
       l1Heads,
-      termAtLeast: (await readInbox(l1, options.inbox, "latest")).currentTerm + 1,
+      termAtLeast: (await untilL1Answers(() => readInbox(l1, options.inbox, "latest"), started)).currentTerm + 1,
       env,
       log,
       metrics,

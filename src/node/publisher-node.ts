@@ -12,6 +12,7 @@ import { BlobArchive } from "../da/blob-archive.ts";
 import { l1Config } from "../l1/config.ts";
 import { connectL1 } from "../l1/connect-l1.ts";
 import { findGenesis } from "../l1/genesis-source.ts";
+import { untilL1Answers } from "../l1/until-l1-answers.ts";
 import { linkMetrics } from "../link/metrics.ts";
 import { callingService } from "../link/tls-link.ts";
 import { DERIVED_SERVICE, DerivedClient } from "../publisher/derived-link.ts";
@@ -38,7 +39,7 @@ export async function openPublisherNode(context: RoleContext): Promise<RoleNode>
     log: log.child({ role: "l1" }),
     clock,
   });
-  const published = await findGenesis(l1.reader, context.inbox);
+  const published = await untilL1Answers(() => findGenesis(l1.reader, context.inbox), { log, clock });
   if (published === undefined) throw nodeError("NODE_NO_GENESIS", "the inbox has not published a genesis document");
   const { genesis, origin } = published;
   const derived = new DerivedClient();

@@ -13,6 +13,7 @@ import { createEngine } from "../execution/engines.ts";
 import { SenderRecovery } from "../gateway/sender-recovery.ts";
 import { l1Config } from "../l1/config.ts";
 import { connectL1, type L1Connection } from "../l1/connect-l1.ts";
+import { untilL1Answers } from "../l1/until-l1-answers.ts";
 import type { Block } from "../protocol/block.ts";
 import { DerivedServer } from "../publisher/derived-link.ts";
 import { rpcConfig } from "../rpc/config.ts";
@@ -27,7 +28,7 @@ import { databaseFolder, VERIFIER } from "./node-data.ts";
 import { openProposer } from "./proposer-part.ts";
 import { PUBLISHERS_MAX, type RoleContext, type RoleNode } from "./role-node.ts";
 import { rollupView } from "./rollup-view.ts";
-import { VerifierNode } from "./verifier-node.ts";
+import { VerifierNode, type VerifierNodeOptions } from "./verifier-node.ts";
 
 export async function openVerifyingNode(p: RoleContext): Promise<RoleNode> {
   const { env, log, metrics, clock, close } = p;
@@ -42,7 +43,7 @@ export async function openVerifyingNode(p: RoleContext): Promise<RoleNode> {
   close.add("engine", () => engine.close());
   const recovery = new SenderRecovery(1, log.child({ role: "verifier" }), { background: true });
   close.add("recovery", () => recovery.close());
-  const node = await VerifierNode.open({
+  const options: VerifierNodeOptions = {
     path: databaseFolder(p.dataDir, VERIFIER),
     l1: l1.reader,
     blobs: new BlobSources({
@@ -57,7 +58,8 @@ export async function openVerifyingNode(p: RoleContext): Promise<RoleNode> {
     log,
     metrics,
     clock,
-  });
+  };
+  const node = await untilL1Answers(() => VerifierNode.open(options), { log, clock });
   close.add("verifier", () => node.close());
   const { verifier, view } = node;
   const { genesis } = verifier;
