@@ -156,6 +156,9 @@ class NodeSeries implements Series {
     leaves?: number,
   ): Promise<number> {
     const { clock, signal } = this.#o;
+    // The load runs as it should: what was before is not of this fault.
+    this.#clients.begin();
+    await this.#until("confirmations before the fault", RECOVERY_MS_MAX, async () => this.#clients.fresh >= CLIENTS);
     for (const i of faulty) this.#faulty.add(i);
     this.#clients.begin();
     await begin();

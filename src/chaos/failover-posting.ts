@@ -114,6 +114,8 @@ class PostingSeries implements Series {
     const pid = this.#supervisor.states.find((s) => s.name === victim)?.pid;
     if (pid === undefined) throw chaosError("CHAOS_STEP_FAILED", `${victim} has no process`);
     this.#clients.begin();
+    await this.#until("confirmations before the fault", TAKEOVER_MS_MAX, async () => this.#clients.fresh >= CLIENTS);
+    this.#clients.begin();
     const startMs = clock.nowMs();
     if (fault !== "stop-publisher") this.#kills++;
     process.kill(pid, fault === "stop-publisher" ? "SIGSTOP" : "SIGKILL");

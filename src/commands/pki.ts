@@ -2,8 +2,11 @@
 import { type Command, InvalidArgumentError } from "commander";
 import { systemClock } from "../base/clock.ts";
 import { findProcess, readNetwork } from "../node/network-file.ts";
-import { CERTIFICATE_DAYS, initAuthority, issueFor } from "../node/pki.ts";
+import { CERTIFICATE_DAYS, certificateFileEndMs, initAuthority, issueFor } from "../node/pki.ts";
 import type { CommandContext } from "./context.ts";
+
+const RENEW_WITHIN_DAYS = 30;
+const DAY_MS = 86_400_000;
 
 export function addPkiCommand(program: Command, context: CommandContext): void {
   const pki = program.command("pki").description("certificates of the links between processes");
@@ -31,6 +34,26 @@ export function addPkiCommand(program: Command, context: CommandContext): void {
       for (const process of wanted) {
         const { certificate } = issueFor(network, process, { nowMs: systemClock.nowMs(), days: options.days });
         context.out(`${process.name}  ${process.roles.join(", ")}  ${options.days} days  ${certificate}`);
+      }
+    });
+  pki
+    .command("renew")
+    .description("issue new certificates to the processes whose own end soon; running ones take them up by themselves")
+    .requiredOption("--config <file>", "the network file")
+    .option("--within <n>", "those that end within so many days", days, RENEW_WITHIN_DAYS)
+    .option("--days <n>", "how long the new ones are valid", days, CERTIFICATE_DAYS)
+    .action((options: { config: string; within: number; days: number }) => {
+      const network = readNetwork(options.config);
+      const nowMs = systemClock.nowMs();
+      for (const process of network.processes.filter((p) => p.cluster !== undefined)) {
+        const endMs = certificateFileEndMs(network, process);
+        const leftDays = endMs === undefined ? 0 : (endMs - nowMs) / DAY_MS;
+        if (leftDays > options.within) {
+          context.out(`${process.name}  ${Math.floor(leftDays)} days left`);
+          continue;
+        }
+        const { certificate } = issueFor(network, process, { nowMs, days: options.days });
+        context.out(`${process.name}  renewed, ${options.days} days  ${certificate}`);
       }
     });
 }

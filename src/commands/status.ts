@@ -8,6 +8,7 @@ import type { Endpoints } from "../devnet/devnet.ts";
 import { JsonRpcClient } from "../l1/json-rpc.ts";
 import type { CommandContext } from "./context.ts";
 import { DEFAULT_DATA_DIR } from "./devnet.ts";
+import { networkStatus } from "./network-status.ts";
 import { renderTable } from "./table.ts";
 
 export const statusError = defineErrors("Status", {
@@ -33,10 +34,12 @@ type Row = {
 export function addStatusCommand(program: Command, context: CommandContext): void {
   program
     .command("status")
-    .description("heads, their ages, pools and readiness of a running devnet")
+    .description("heads, their ages, pools and readiness of a running devnet, or of every process of a network")
+    .option("--config <file>", "a network file: who leads, heads, lags and certificates of its processes")
     .option("--data-dir <folder>", "folder of the network", DEFAULT_DATA_DIR)
     .option("--json", "machine-readable output")
-    .action(async (options: { dataDir: string; json?: boolean }) => {
+    .action(async (options: { dataDir: string; config?: string; json?: boolean }) => {
+      if (options.config !== undefined) return networkStatus(options.config, options.json === true, context);
       const path = join(resolve(options.dataDir), "endpoints.json");
       if (!existsSync(path)) throw statusError("STATUS_NO_NETWORK", `${path} is not there`, { path });
       const endpoints = readEndpoints(path);

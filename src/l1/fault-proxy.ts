@@ -196,7 +196,11 @@ export class FaultProxy {
         if (isAbove(filter["toBlock"], limit)) asked[0] = { ...filter, toBlock: top };
       }
     }
-    const answer = await this.#forward(id, method, asked);
+    let answer = await this.#forward(id, method, asked);
+    // One that lags has older safe and finalized blocks, and not none.
+    const isTag = method === "eth_getBlockByNumber" && (asked[0] === "safe" || asked[0] === "finalized");
+    if (isTag && limit !== undefined && isAbove((answer["result"] as Json | null)?.["number"], limit))
+      answer = await this.#forward(id, method, [`0x${limit.toString(16)}`, asked[1]]);
     if (limit !== undefined && "result" in answer) {
       const value = answer["result"];
       const first = Array.isArray(value) ? (value as unknown[])[0] : value;

@@ -28,7 +28,8 @@ export type OpenedLink = {
 export type CallOptions = {
   readonly host: string;
   readonly port: number;
-  readonly credentials: Credentials;
+  /** Asked for each call: certificates are renewed. */
+  readonly credentials: Credentials | (() => Credentials);
   /** As whom it calls; its certificate must say so. */
   readonly self: Identity;
   /** The role that must answer, in the caller's cluster. */
@@ -49,7 +50,8 @@ const GOOD_MS = 10_000;
 
 /** Makes one link. @throws {LinkError} */
 export function callTls(options: CallOptions, signal: AbortSignal): Promise<OpenedLink> {
-  const { host, port, credentials, self, role } = options;
+  const { host, port, self, role } = options;
+  const credentials = typeof options.credentials === "function" ? options.credentials() : options.credentials;
   return new Promise((resolve, reject) => {
     let peer: Identity | undefined;
     const socket: TLSSocket = connect({

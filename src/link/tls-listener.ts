@@ -96,6 +96,11 @@ export class TlsListener implements Service {
     this.#server.on("error", (err) => options.log.error("the link port fails", { err }));
   }
 
+  /** Shows others from the next caller on. */
+  setCredentials({ authority, certificate, key }: Credentials): void {
+    this.#server.setSecureContext({ ca: authority, cert: certificate, key, minVersion: "TLSv1.3" });
+  }
+
   static async create(options: ListenerOptions): Promise<TlsListener> {
     const listener = new TlsListener(options);
     await new Promise<void>((resolve, reject) => {

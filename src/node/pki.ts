@@ -75,9 +75,20 @@ export function credentialsOf(network: Network, process: ProcessSpec, nowMs: num
   };
 }
 
+/** When a certificate ends. */
+export function certificateEndMs(certificate: string): number {
+  return Date.parse(new X509Certificate(certificate).validTo);
+}
+
+/** When the process's certificate ends; undefined when it has none here. */
+export function certificateFileEndMs(network: Network, process: ProcessSpec): number | undefined {
+  const { certificate } = certificateFiles(network, process);
+  return existsSync(certificate) ? validUntil(readText(certificate), certificate) : undefined;
+}
+
 function validUntil(certificate: string, file: string): number {
   try {
-    return Date.parse(new X509Certificate(certificate).validTo);
+    return certificateEndMs(certificate);
   } catch (cause) {
     throw networkError("NETWORK_KEY_FILE", `${file} holds no certificate`, { file }, { cause });
   }

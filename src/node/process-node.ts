@@ -12,6 +12,7 @@ import { CloseStack, runAll, type Service } from "../base/service.ts";
 import { linkMetrics } from "../link/metrics.ts";
 import { type LinkService, TlsListener } from "../link/tls-listener.ts";
 import { HealthServer } from "../rpc/health-server.ts";
+import { LiveCredentials } from "./live-credentials.ts";
 import {
   dataDirOf,
   environmentOf,
@@ -21,7 +22,7 @@ import {
   type ProcessSpec,
   type RoleName,
 } from "./network-file.ts";
-import { credentialsOf, logTokenOf, readAccountKey } from "./pki.ts";
+import { logTokenOf, readAccountKey } from "./pki.ts";
 import { sequencerError } from "./replica.ts";
 import type { RoleContext, RoleNode } from "./role-node.ts";
 
@@ -90,7 +91,7 @@ async function open(
   const log = options.log.child({ process: spec.name, cluster });
   const registry = new Metrics();
   const metrics = registry.withLabels({ rollup: network.network, cluster });
-  const credentials = credentialsOf(network, spec, clock.nowMs());
+  const credentials = new LiveCredentials(network, spec, { log, metrics, clock });
   const context: RoleContext = {
     ...{ network, process: spec, cluster, log, metrics, clock, close },
     env: { ...logTokenOf(network), ...environmentOf(network, spec, options.env) },
@@ -101,12 +102,12 @@ async function open(
     proposer: spec.keys?.proposer === undefined ? undefined : readAccountKey(network, spec.keys.proposer),
     callTo: (target, role, self) => ({
       ...hostAndPort(target.links ?? ""),
-      credentials,
+      credentials: () => credentials.current,
       self: { network: network.network, cluster, role: self, process: spec.name },
       role,
     }),
   };
-  const services: Service[] = [];
+  const services: Service[] = [credentials];
   const offers: LinkService[] = [];
   let handOver: (() => Promise<void>) | undefined;
   for (const openRole of rolesOf(spec)) {
@@ -118,7 +119,7 @@ async function open(
   if (offers.length > 0 && spec.links !== undefined) {
     const listener = await TlsListener.create({
       ...hostAndPort(spec.linksListen ?? spec.links),
-      credentials,
+      credentials: credentials.current,
       network: network.network,
       cluster,
       services: offers,
@@ -126,6 +127,7 @@ async function open(
       metrics: linkMetrics(metrics),
     });
     close.add("links", () => listener.close());
+    credentials.onChange((renewed) => listener.setCredentials(renewed));
     services.push(listener);
   }
   if (spec.health !== undefined) {
