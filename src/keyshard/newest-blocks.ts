@@ -5,6 +5,9 @@
 import { toHexKey } from "../base/bytes.ts";
 import type { AccountWrite, StateWrites } from "../protocol/state-writes.ts";
 
+/** @see NewestBlocks.save */
+export type SavedBlocks = readonly NewestBlock[];
+
 export type NewestBlock = { readonly version: number; readonly writes: StateWrites };
 
 const ZERO_32 = new Uint8Array(32);
@@ -15,6 +18,15 @@ export class NewestBlocks {
 
   get length(): number {
     return this.#blocks.length;
+  }
+
+  /** What to {@link restore} when a change is taken back. */
+  save(): SavedBlocks {
+    return this.#blocks;
+  }
+
+  restore(saved: SavedBlocks): void {
+    this.#blocks = saved;
   }
 
   push(block: NewestBlock): void {

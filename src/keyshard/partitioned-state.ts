@@ -25,7 +25,7 @@ import { keyshardError } from "./error.ts";
 import { encodeGroups, type TimedTop, type WriteGroup } from "./messages.ts";
 import type { KeyShardMetrics } from "./metrics.ts";
 import { Mover } from "./mover.ts";
-import { NewestBlocks } from "./newest-blocks.ts";
+import { NewestBlocks, type SavedBlocks } from "./newest-blocks.ts";
 import { PartitionRecord } from "./partition-record.ts";
 import { BYTES, type Move, type Place, Placement, SHARDS_MAX } from "./placement.ts";
 import { type SeatChain, ShardSeat } from "./seat.ts";
@@ -114,6 +114,8 @@ export class PartitionedState implements ChainState {
   #generation = 0;
   readonly #rollbacks: number[] = [];
   #touchedBy = -1;
+  /** What was known before the transaction that unwound last: if it is aborted, shards were told nothing of it. */
+  #unwound: { readonly transaction: number; readonly newest: SavedBlocks; readonly landed: number } | undefined;
   /** Ends when all shards have followed the last rollback. */
   #following: Promise<void> = Promise.resolve();
   #failure: unknown;
@@ -144,6 +146,10 @@ export class PartitionedState implements ChainState {
     database.onAbort(() => {
       if (this.#touchedBy !== database.transactionNumber) return;
       this.#loadHead();
+      if (this.#unwound?.transaction === database.transactionNumber) {
+        this.#newest.restore(this.#unwound.newest);
+        this.#landed = this.#unwound.landed;
+      }
       this.#follow(this.#head);
     });
   }
@@ -430,7 +436,10 @@ export class PartitionedState implements ChainState {
     assert(this.#database.inTransaction, "states are unwound inside the database's transaction");
     if (version >= this.#head) return;
     if (version !== -1) requireVersion(this, version);
-    this.#touchedBy = this.#database.transactionNumber;
+    const transaction = this.#database.transactionNumber;
+    this.#touchedBy = transaction;
+    if (this.#unwound?.transaction !== transaction)
+      this.#unwound = { transaction, newest: this.#newest.save(), landed: this.#landed };
     for (let v = version + 1; v <= this.#head; v++) this.#redo.remove(versionKey(v));
     this.#head = version;
     this.#flushedTo = Math.min(this.#flushedTo, version);
