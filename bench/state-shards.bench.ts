@@ -1,24 +1,28 @@
 /**
- * The state root by shards in threads beside one shard on the main thread, both in memory, by block: transfers (an
- * account each) and token transfers (a slot each, of one contract). CPU time by thread, which holds on a busy machine;
- * from it the speed-up on idle cores: the serial time over that of the main thread and of the busiest shard. Prints one
- * JSON object. Run: npx tsx bench/state-shards.bench.ts [accounts] [rounds]
+ * The state root on durable key shards beside the single database, in the same run and block by block in turn: transfers
+ * (an account each) and token transfers (a slot each, of one contract). Root: from a block's writes to its root, wall
+ * time; main and busiest: processor time of the node's thread and of the busiest shard's for root and storing, which
+ * holds on a busy machine; with as many idle cores a block takes about their sum. Medians of blocks, and sums by thread.
+ * Prints one JSON object. Run: npx tsx bench/state-shards.bench.ts [accounts] [rounds]
  */
-import { once } from "node:events";
-import { cpus } from "node:os";
+import { mkdtempSync, rmSync } from "node:fs";
+import { cpus, tmpdir } from "node:os";
+import { join } from "node:path";
 import { toHexKey } from "../src/base/bytes.ts";
-import { startWorker } from "../src/base/worker.ts";
-import { threadTimes } from "../src/bench/processor-time.ts";
-import { keccak256 } from "../src/protocol/keccak.ts";
+import { silentLog } from "../src/base/log.ts";
+import { Metrics } from "../src/base/metrics.ts";
+import { type ThreadTimes, threadTimes } from "../src/bench/processor-time.ts";
+import { type ShardsIn, shardLink } from "../src/keyshard/links.ts";
+import { keyshardMetrics } from "../src/keyshard/metrics.ts";
+import { PartitionedState } from "../src/keyshard/partitioned-state.ts";
 import { EMPTY_CODE_HASH } from "../src/protocol/ordered-trie.ts";
 import { type AccountWrite, emptyWrites, type StateWrites } from "../src/protocol/state-writes.ts";
-import { decodeTops, RootJoiner } from "../src/state/root-joiner.ts";
-import { StateShard } from "../src/state/state-shard.ts";
-import { packWrites } from "./lib/state-writes-codec.ts";
+import { LmdbState } from "../src/state/lmdb-state.ts";
+import type { ChainState } from "../src/state/state.ts";
+import { Database } from "../src/store/database.ts";
 
-const accounts = Number(process.argv[2] ?? 100_000);
-const rounds = Number(process.argv[3] ?? 3);
-const SHARDS = 2;
+const accounts = Number(process.argv[2] ?? 50_000);
+const rounds = Number(process.argv[3] ?? 5);
 const LOAD = 10_000;
 let seed = 1;
 /** xorshift32: the same workload every run. */
@@ -56,34 +60,50 @@ function tokenTransfers(count: number): StateWrites {
   return writes;
 }
 
-const whole = new StateShard();
-for (let byte = 0; byte < 256; byte++) whole.take(byte);
-const wholeJoiner = new RootJoiner();
-const joiner = new RootJoiner();
-const ownerOf = (byte: number): number => Math.floor((byte * SHARDS) / 256);
-const workers = Array.from({ length: SHARDS }, (_, shard) =>
-  startWorker(new URL("./lib/state-shard-worker.ts", import.meta.url), {
-    workerData: Array.from({ length: 256 }, (_, byte) => byte).filter((byte) => ownerOf(byte) === shard),
-  }),
-);
-
-function serial(writes: StateWrites): Uint8Array {
-  wholeJoiner.update(whole.apply(writes));
-  return wholeJoiner.root();
+const folder = mkdtempSync(join(tmpdir(), "sheaf-bench-shards-"));
+type Peer = { readonly name: string; readonly database: Database; readonly state: ChainState; close(): Promise<void> };
+function single(): Peer {
+  const database = Database.open(join(folder, "single"));
+  return { name: "single", database, state: new LmdbState(database), close: () => Promise.resolve() };
 }
-async function sharded(writes: StateWrites): Promise<Uint8Array> {
-  const parts = workers.map(() => emptyWrites());
-  for (const [address, account] of writes.accounts)
-    parts[ownerOf(keccak256(Buffer.from(address, "hex"))[0] as number)]?.accounts.set(address, account);
-  const answers = workers.map(async (worker, i) => {
-    const answer = once(worker, "message") as Promise<[Uint8Array]>;
-    const packed = packWrites(parts[i] as StateWrites);
-    worker.postMessage(packed, [packed.buffer as ArrayBuffer]);
-    joiner.update(decodeTops((await answer)[0]));
+async function shards(count: number, where: ShardsIn): Promise<Peer> {
+  const name = `${count} in ${where}`;
+  const database = Database.open(join(folder, name));
+  const state = await PartitionedState.open(database, {
+    shards: count,
+    folderOf: (shard) => join(folder, `${name} ${shard}`),
+    linkOf: (to) => shardLink(where, to),
+    log: silentLog,
+    metrics: keyshardMetrics(new Metrics()),
   });
-  await Promise.all(answers);
-  return joiner.root();
+  return { name, database, state, close: () => state.close() };
 }
+const peers = [single(), await shards(1, "threads"), await shards(2, "threads"), await shards(4, "threads")];
+
+type Sample = { rootMs: number[]; mainMs: number; threads: Map<string, number> };
+const newSample = (): Sample => ({ rootMs: [], mainMs: 0, threads: new Map() });
+
+/** Makes a block on one of them; what it took goes to `sample`. */
+async function block({ state, database }: Peer, writes: StateWrites, sample: Sample): Promise<Uint8Array> {
+  const startMs = performance.now();
+  const prepared = await state.prepare(writes);
+  sample.rootMs.push(performance.now() - startMs);
+  database.transaction(() => state.commit(state.head + 1, prepared));
+  await database.settled();
+  return prepared.stateRoot;
+}
+
+function account(sample: Sample, before: ThreadTimes, after: ThreadTimes): void {
+  for (const [id, { name, ms }] of after) {
+    const spent = ms - (before.get(id)?.ms ?? 0);
+    if (name === "main") sample.mainMs += spent;
+    // Threads of the garbage collector and of LMDB have names of their own; shards' are those of workers.
+    else if (!/^(V8|libuv|lmdb)/i.test(name)) sample.threads.set(id, (sample.threads.get(id) ?? 0) + spent);
+  }
+}
+
+const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1] as number;
+const round = (value: number): number => Number(value.toFixed(2));
 
 for (let from = 0; from < accounts; from += LOAD) {
   const writes = emptyWrites();
@@ -93,47 +113,46 @@ for (let from = 0; from < accounts; from += LOAD) {
     storage.set(toHexKey(word(n)), word(n + 1));
   }
   writes.accounts.set(TOKEN, write(storage));
-  serial(writes);
-  await sharded(writes);
+  for (const peer of peers) await block(peer, writes, newSample());
 }
 
-const results: Record<string, Record<string, number>> = {};
-for (const [name, make] of [
-  ["transfers", transfers],
-  ["token transfers", tokenTransfers],
+const results: Record<string, Record<string, object>> = {};
+for (const [name, make, sizes] of [
+  ["transfers", transfers, [100, 1_000, 5_000]],
+  ["token transfers", tokenTransfers, [1_000]],
 ] as const)
-  for (const size of [100, 1_000, 10_000]) {
+  for (const size of sizes) {
     // The kernel counts in steps of 10 ms: enough work at a time that this does not matter.
-    const repeat = Math.ceil(20_000 / size);
-    const cpu = { serial: 0, main: 0 };
-    const shards = new Map<string, number>();
-    for (let round = -1; round < rounds; round++) {
+    const repeat = Math.ceil(1_000 / size);
+    const samples = new Map(peers.map((peer) => [peer, newSample()]));
+    for (let n = -1; n < rounds; n++) {
       const blocks = Array.from({ length: repeat }, () => make(size));
-      const before = threadTimes(process.pid);
-      for (const block of blocks) serial(block);
-      const between = threadTimes(process.pid);
-      for (const block of blocks) await sharded(block);
-      const after = threadTimes(process.pid);
-      if (Buffer.compare(wholeJoiner.root(), joiner.root()) !== 0) throw new Error("the roots differ");
-      if (round < 0) continue; // warming up
-      for (const [id, { name: thread, ms }] of after) {
-        const spent = ms - (between.get(id)?.ms ?? 0);
-        if (thread === "main") {
-          cpu.main += spent;
-          cpu.serial += (between.get(id)?.ms ?? 0) - (before.get(id)?.ms ?? 0);
-        } else shards.set(id, (shards.get(id) ?? 0) + spent);
+      const roots = new Set<string>();
+      for (const peer of peers) {
+        const sample = n < 0 ? newSample() : (samples.get(peer) as Sample); // at first it warms up
+        const before = threadTimes(process.pid);
+        let root: Uint8Array = new Uint8Array(0);
+        for (const writes of blocks) root = await block(peer, writes, sample);
+        account(sample, before, threadTimes(process.pid));
+        roots.add(toHexKey(root));
       }
+      if (roots.size !== 1) throw new Error("the roots differ");
     }
-    const busiest = Math.max(...shards.values());
-    const us = (ms: number): number => Number(((ms * 1_000) / (rounds * repeat * size)).toFixed(1));
-    results[`${size} ${name}`] = {
-      serialUsPerLeaf: us(cpu.serial),
-      mainUsPerLeaf: us(cpu.main),
-      busiestShardUsPerLeaf: us(busiest),
-      speedupOnIdleCores: Number((cpu.serial / (cpu.main + busiest)).toFixed(2)),
-    };
+    const perBlock = (ms: number): number => round(ms / (rounds * repeat));
+    results[`${size} ${name}`] = Object.fromEntries(
+      [...samples].map(([peer, { rootMs, mainMs, threads }]) => [
+        peer.name,
+        {
+          rootMs: round(median(rootMs)),
+          mainMs: perBlock(mainMs),
+          busiestMs: perBlock(Math.max(0, ...threads.values())),
+        },
+      ]),
+    );
   }
-console.log(
-  JSON.stringify({ machine: cpus()[0]?.model, node: process.version, accounts, shards: SHARDS, results }, null, 2),
-);
-await Promise.all(workers.map((worker) => worker.terminate()));
+console.log(JSON.stringify({ machine: cpus()[0]?.model, node: process.version, accounts, results }, null, 2));
+for (const peer of peers) {
+  await peer.close();
+  await peer.database.close();
+}
+rmSync(folder, { recursive: true });

@@ -14,6 +14,7 @@ import { EMPTY_TRIE_ROOT } from "../protocol/ordered-trie.ts";
 import type { StateWrites } from "../protocol/state-writes.ts";
 import type { Database, Table } from "../store/database.ts";
 import { type AccountRecord, accountLeaf, decodeAccount, encodeAccount } from "./account-record.ts";
+import { Arena } from "./arena.ts";
 import { ByteCache } from "./byte-cache.ts";
 import { CodeStore } from "./code-store.ts";
 import { requireVersion, stateError } from "./error.ts";
@@ -275,7 +276,12 @@ export class LmdbState implements StateStore {
     if (this.#isPart) this.#hashSlots(prepared);
     else if (prepared.accounts.length === 0) prepared.stateRoot = this.#root;
     else {
-      const batch = new TrieBatch(this.#tries.source(ACCOUNT_TRIE), this.#root, this.#tries.cachedRoot(ACCOUNT_TRIE));
+      const batch = new TrieBatch(
+        this.#tries.source(ACCOUNT_TRIE),
+        this.#root,
+        this.#tries.cachedRoot(ACCOUNT_TRIE),
+        prepared.arena,
+      );
       for (const change of prepared.accounts) this.#setAccount(batch, change);
       prepared.stateRoot = batch.hash();
       prepared.tries.push({ trieId: ACCOUNT_TRIE, batch });
@@ -317,7 +323,12 @@ export class LmdbState implements StateStore {
     }
     if (changes.length === 0) return { storageId, storageRoot, changed: false };
     changes.sort((a, b) => compareBytes(a.key, b.key));
-    const batch = new TrieBatch(this.#tries.source(trieId), storageRoot, this.#tries.cachedRoot(trieId));
+    const batch = new TrieBatch(
+      this.#tries.source(trieId),
+      storageRoot,
+      this.#tries.cachedRoot(trieId),
+      prepared.arena,
+    );
     for (const change of changes) {
       prepared.slots.push(change);
       if (isZero(change.value)) batch.delete(change.key);
@@ -480,13 +491,13 @@ export class LmdbState implements StateStore {
 
   /** What hangs in the slot of a byte at the head. */
   top(byte: number): TopChange {
-    return { byte, top: this.#slotBatch(Uint8Array.of(byte)).top() };
+    return { byte, top: this.#slotBatch(Uint8Array.of(byte), new Arena()).top() };
   }
 
-  #slotBatch(key: Uint8Array): TrieBatch {
+  #slotBatch(key: Uint8Array, arena: Arena): TrieBatch {
     const trieId = this.#accountTrie(key);
-    const root = this.#tries.cachedRoot(trieId) ?? this.#tries.content(trieId, key, SLOT_DEPTH);
-    return TrieBatch.below(this.#tries.source(trieId), SLOT_DEPTH, root);
+    const root = this.#tries.cachedRoot(trieId) ?? this.#tries.content(trieId, key, SLOT_DEPTH, arena);
+    return TrieBatch.below(this.#tries.source(trieId), SLOT_DEPTH, root, arena);
   }
 
   /** Hashes the changed slots of the account trie, each by itself. */
@@ -495,7 +506,7 @@ export class LmdbState implements StateStore {
     for (let from = 0; from < accounts.length; ) {
       const { key } = accounts[from] as AccountChange;
       const byte = key[0] as number;
-      const batch = this.#slotBatch(key);
+      const batch = this.#slotBatch(key, prepared.arena);
       for (; accounts[from]?.key[0] === byte; from++) this.#setAccount(batch, accounts[from] as AccountChange);
       prepared.tops.push({ byte, top: batch.top() });
       prepared.tries.push({ trieId: this.#accountTrie(key), batch, prefix: key.subarray(0, 1) });

@@ -5,6 +5,7 @@
 import { EMPTY_TRIE_ROOT } from "../protocol/ordered-trie.ts";
 import type { StateWrites } from "../protocol/state-writes.ts";
 import type { AccountRecord } from "./account-record.ts";
+import { Arena } from "./arena.ts";
 import type { TopChange } from "./root-joiner.ts";
 import type { PreparedState } from "./state.ts";
 import type { TrieBatch } from "./trie.ts";
@@ -57,6 +58,8 @@ export class Prepared implements PreparedState {
   readonly wiped: number[] = [];
   readonly codes: StateWrites["codes"];
   nextStorageId: number;
+  /** Of all its batches. */
+  readonly arena = new Arena();
 
   constructor(base: number, generation: number, nextStorageId: number, codes: StateWrites["codes"]) {
     this.base = base;

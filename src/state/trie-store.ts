@@ -88,8 +88,8 @@ export class TrieStore {
   }
 
   /** What hangs in the slot at the first `depth` nibbles of `key`, of a trie that begins there. */
-  content(trieId: number, key: Uint8Array, depth: number): TrieNode | TrieLeaf | undefined {
-    return this.#node(trieId, key, depth, new Arena()) ?? this.#anyLeaf(trieId, key, depth);
+  content(trieId: number, key: Uint8Array, depth: number, arena = new Arena()): TrieNode | TrieLeaf | undefined {
+    return this.#node(trieId, key, depth, arena) ?? this.#anyLeaf(trieId, key, depth);
   }
 
   /** As {@link content}, of an old version. */

@@ -94,22 +94,36 @@ export type NodePath = { readonly key: Uint8Array; readonly depth: number };
  */
 export type SlotTop = TrieLeaf | { readonly extension: Uint8Array; readonly branch: Uint8Array };
 
+/** Room for hashes of a few changed nodes; it grows. */
+const OLD_HASHES_BYTES = 512;
+
 export class TrieBatch {
   readonly #source: TrieSource;
   /** Of everything that lives until the batch is stored or dropped. */
-  readonly arena = new Arena();
+  readonly arena: Arena;
   #root: TrieNode | TrieLeaf | undefined;
   /** Of the slot whose trie this is; 0 but for a part of a trie. */
   readonly #depth: number;
   /** Slots whose stored node is gone, unless the batch put another one there. */
   readonly removed: NodePath[] = [];
   /** Hashes that dirty children of reference-only changes had before, by {@link TrieNode.oldHashesAt}. */
-  oldHashes = new Uint8Array(1024);
+  oldHashes: Uint8Array;
   #oldHashesLength = 0;
   #rootHash: Uint8Array | undefined;
 
-  /** `cached`: the root node as an earlier batch left it, to save loading it. */
-  constructor(source: TrieSource, rootHash: Uint8Array, cached: TrieNode | undefined, depth = 0) {
+  /**
+   * `cached`: the root node as an earlier batch left it, to save loading it. `arena`: of batches that live as long as
+   * this one; with one each, hundreds of small batches would be mostly allocation.
+   */
+  constructor(
+    source: TrieSource,
+    rootHash: Uint8Array,
+    cached: TrieNode | undefined,
+    arena: Arena = new Arena(),
+    depth = 0,
+  ) {
+    this.arena = arena;
+    this.oldHashes = arena.take(OLD_HASHES_BYTES);
     this.#source = source;
     this.#depth = depth;
     this.#rootHash = rootHash;
@@ -122,8 +136,8 @@ export class TrieBatch {
   }
 
   /** A batch on what hangs in a slot at `depth` of a trie: keys share as many nibbles. It has no root hash. */
-  static below(source: TrieSource, depth: number, top: TrieNode | TrieLeaf | undefined): TrieBatch {
-    const batch = new TrieBatch(source, EMPTY_TRIE_ROOT, undefined, depth);
+  static below(source: TrieSource, depth: number, top: TrieNode | TrieLeaf | undefined, arena?: Arena): TrieBatch {
+    const batch = new TrieBatch(source, EMPTY_TRIE_ROOT, undefined, arena, depth);
     batch.#root = top;
     batch.#rootHash = undefined;
     return batch;
