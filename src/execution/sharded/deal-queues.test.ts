@@ -42,6 +42,7 @@ test("a transaction waits until what it follows elsewhere is there; what is plan
   assert.deepEqual(queues.take(1, never), []);
   queues.returned(0, [0, 2, 3]);
   done.installed.add(3);
+  queues.came(3);
   assert.deepEqual(queues.take(1, never), [1]);
   assert.equal(queues.seatOf(3), undefined);
   assert.equal(queues.seatOf(1), 1);
@@ -74,6 +75,21 @@ test("batches shrink towards the end, and who has nothing takes half of the rest
     sizes.toSorted((a, b) => b - a),
   );
   assert.ok((sizes[0] as number) >= 40 && (sizes.at(-2) as number) <= 7, sizes.join(" "));
+});
+
+test("who waits is dealt when the last of those it waits for has come, or the watermark has passed it", () => {
+  const done = new Done();
+  const queues = new DealQueues(planOf([0, 0, 1, 1], 10, { 2: [0, 1], 3: [2] }), 2, done);
+  assert.deepEqual(queues.take(0, never), [0, 1]);
+  assert.deepEqual(queues.take(1, never), [], "on its way to another one is not there");
+  done.installed.add(0);
+  queues.came(0);
+  assert.deepEqual(queues.take(1, never), []);
+  done.watermark = 2;
+  queues.passed();
+  assert.deepEqual(queues.take(1, never), [2, 3], "and with it what follows it there");
+  queues.again(1, 2);
+  assert.deepEqual(queues.take(1, never), [2]);
 });
 
 test("what a lost executor had goes to the others, and without others to the watermark", () => {

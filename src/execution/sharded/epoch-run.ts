@@ -257,7 +257,10 @@ export class EpochRun {
       if (index >= epoch.count) continue;
       const record = message.records[i] as TxRecord;
       if (epoch.deliver(index, message.batch, record) === "ignored") this.#repair(record);
-      else this.#ranBy[index] = seat + 1;
+      else {
+        this.#ranBy[index] = seat + 1;
+        this.#queues.came(index);
+      }
     }
   }
 
@@ -445,6 +448,7 @@ export class EpochRun {
   }
 
   #deal(): void {
+    this.#queues.passed();
     for (const seat of this.#p.seats)
       while (seat.isLive && (this.#inFlight[seat.index] as number) < WINDOW)
         if (!this.#dealBatch(seat) && (this.#inFlight[seat.index] !== 0 || !this.#queues.steal(seat.index))) break;
