@@ -25,5 +25,7 @@
  * calls) is entered the same way and left with kind = -2. SELFDESTRUCT is entered only.
  */
 @external("host", "traceFrame") export declare function hostTraceFrame(kind: i32, depth: u32, record: usize): void;
-/** The memory of the version core cannot grow any more. Does not return. */
+/** The memory of the version core has grown: the host's views of it are of no use any more. */
+@external("host", "grown") export declare function hostGrown(): void;
+/** It cannot grow any more. Does not return. */
 @external("host", "full") export declare function hostFull(): void;

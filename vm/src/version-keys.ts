@@ -5,7 +5,7 @@
  * every operation is constant. Memory is taken from the end and never freed before `resetKeys`.
  */
 import { EMPTY_HASH } from "./empty-hash";
-import { hostAccount, hostFull, hostStorage, PRESENT } from "./host";
+import { hostAccount, hostFull, hostGrown, hostStorage, PRESENT } from "./host";
 import { copy32, equal32, isZero, zero32 } from "./u256";
 import {
   K_ADDRESS, K_BALANCE, K_BALANCES, K_CLEARED, K_CODE_HASH, K_CODES, K_FLAGS, K_HASH, K_NEXT, K_NONCE, K_NONCES, K_SIZE, K_SLOTS,
@@ -81,6 +81,7 @@ function grow(to: u64): void {
     hostFull();
     unreachable();
   }
+  hostGrown();
   end = <usize>memory.size() * PAGE;
 }
 

@@ -81,8 +81,8 @@ const NOTHING = 0;
 const ON_SLOT = 2;
 
 /** Cores kept for later epochs in this thread, and the memory of one that is. */
-const IDLE_MAX = 4;
-const IDLE_BYTES_MAX = 64 * 1024 * 1024;
+const IDLE_MAX = 2;
+const IDLE_BYTES_MAX = 32 * 1024 * 1024;
 
 let compiled: object | undefined;
 const idle: Core[] = [];
@@ -103,16 +103,20 @@ function compiledModule(): object {
 class Core {
   readonly x: Exports;
   readonly questionAt: number;
-  #bytes = new Uint8Array(0);
-  #view = new DataView(new ArrayBuffer(0));
-  /** State before the epoch. */
-  base: StateReader | undefined;
+  /** Views of the memory as it is: it grows under whatever is called. */
+  bytes = new Uint8Array(0);
+  view = new DataView(this.bytes.buffer);
+  #base: StateReader | undefined;
+  /** The account that was asked for last: its slots come one after the other. */
+  #address = new Uint8Array(0);
+  #addressAt = -1;
 
   constructor() {
     const instance = new WebAssembly.Instance(compiledModule(), {
       host: {
         account: (address: number, to: number) => this.#account(address >>> 0, to >>> 0),
         storage: (address: number, slot: number, to: number) => this.#storage(address >>> 0, slot >>> 0, to >>> 0),
+        grown: () => this.#look(),
         full: () => {
           throw versionsError("VERSIONS_FULL", `an epoch takes more than ${this.bytes.length} bytes`, {
             size: this.bytes.length,
@@ -121,26 +125,35 @@ class Core {
       },
     });
     this.x = instance.exports as Exports;
+    this.#look();
     this.questionAt = this.x.questionAt();
     const seed = randomBytes(16);
     this.x.seed(seed.readBigInt64LE(0), seed.readBigInt64LE(8));
   }
 
-  /** The memory, which may have grown since the last call. */
-  get bytes(): Uint8Array {
+  #look(): void {
     const { buffer } = this.x.memory;
-    if (this.#bytes.buffer !== buffer) {
-      this.#bytes = new Uint8Array(buffer);
-      this.#view = new DataView(buffer);
-    }
-    return this.#bytes;
+    this.bytes = new Uint8Array(buffer);
+    this.view = new DataView(buffer);
   }
-  get view(): DataView {
-    return this.bytes.buffer === this.#view.buffer ? this.#view : new DataView(this.bytes.buffer);
+
+  /** Starts an epoch on `base`; undefined: none is to be read any more. */
+  begin(base: StateReader | undefined, count: number): void {
+    this.#base = base;
+    this.#addressAt = -1;
+    this.x.begin(count);
+  }
+
+  #addressOf(at: number): Uint8Array {
+    if (at !== this.#addressAt) {
+      this.#address = this.bytes.slice(at, at + 20);
+      this.#addressAt = at;
+    }
+    return this.#address;
   }
 
   #account(address: number, to: number): number {
-    const account = this.base?.account(this.bytes.slice(address, address + 20));
+    const account = this.#base?.account(this.#addressOf(address));
     if (account === undefined) return ABSENT;
     const { view } = this;
     view.setBigUint64(to, account.nonce, true);
@@ -151,8 +164,7 @@ class Core {
   }
 
   #storage(address: number, slot: number, to: number): number {
-    const { bytes } = this;
-    const value = this.base?.storage(bytes.slice(address, address + 20), bytes.slice(slot, slot + 32));
+    const value = this.#base?.storage(this.#addressOf(address), this.bytes.slice(slot, slot + 32));
     if (value === undefined) return ABSENT;
     this.bytes.set(value, to);
     return PRESENT;
@@ -187,8 +199,7 @@ export class KeyVersions implements EpochShard {
   constructor(base: StateReader, count: number) {
     this.#count = count;
     const core = idle.pop() ?? new Core();
-    core.base = base;
-    core.x.begin(count);
+    core.begin(base, count);
     this.#core = core;
   }
 
@@ -197,7 +208,7 @@ export class KeyVersions implements EpochShard {
     const core = this.#core;
     this.#core = undefined;
     if (core === undefined) return;
-    core.base = undefined;
+    core.begin(undefined, 0);
     if (idle.length < IDLE_MAX && core.bytes.length <= IDLE_BYTES_MAX) idle.push(core);
   }
 
