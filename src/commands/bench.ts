@@ -10,6 +10,7 @@ import { plotReport } from "../bench/plot.ts";
 import { PROFILES, type Profile } from "../execution/sharded/testing/workloads.ts";
 import { renderComparison, renderReport } from "./bench-report.ts";
 import type { CommandContext } from "./context.ts";
+import { readInteger } from "./option-values.ts";
 import { Progress } from "./progress.ts";
 
 const EXECUTORS_MAX = 256;
@@ -52,9 +53,9 @@ export function addBenchCommand(program: Command, context: CommandContext): void
     .option("--shards <counts>", "every number of executors with each of these instead: a grid", readCounts)
     .option("--simulate <counts>", "executors in virtual time (default: 1,2,4,8,16,32,64); 0: none", readCountsOrNone)
     .option("--rtt <ms>", "round trips between machines to draw, beside threads (default: 0.5)", readTimes)
-    .option("--txs <count>", "transactions of an epoch (default: 1000)", readCount(TXS_MAX))
-    .option("--rounds <count>", "measured rounds of real runs (default: 7)", readCount(1_000))
-    .option("--seed <number>", "of the workloads (default: 11)", readCount(2 ** 31))
+    .option("--txs <count>", "transactions of an epoch (default: 1000)", readInteger(1, TXS_MAX))
+    .option("--rounds <count>", "measured rounds of real runs (default: 7)", readInteger(1, 1_000))
+    .option("--seed <number>", "of the workloads (default: 11)", readInteger(1, 2 ** 31))
     .option("--json <file>", "the whole report as JSON; - for standard output, instead of the tables")
     .option("--plot <file>", "an SVG of speed over executors")
     .option("--compare <file>", "an earlier report (of --json), to be held against this one")
@@ -145,13 +146,4 @@ function readTimes(text: string): readonly number[] {
       throw new InvalidArgumentError("want milliseconds, above 0 and up to 1000, with commas between them");
     return ms;
   });
-}
-
-function readCount(most: number): (text: string) => number {
-  return (text) => {
-    const count = Number(text);
-    if (!Number.isInteger(count) || count < 1 || count > most)
-      throw new InvalidArgumentError(`want a whole number from 1 to ${most}`);
-    return count;
-  };
 }

@@ -1,7 +1,7 @@
 /** `sheaf chaos`: drills. Real processes are killed, lines cut and L1 reorganised; then it is checked what held. */
 import { writeFileSync } from "node:fs";
 import { resolve } from "node:path";
-import { type Command, InvalidArgumentError } from "commander";
+import type { Command } from "commander";
 import { systemClock } from "../base/clock.ts";
 import { findScenarios, SCENARIOS } from "../chaos/catalogue.ts";
 import { type DrillResult, runDrill } from "../chaos/drill.ts";
@@ -10,6 +10,7 @@ import { invariantsText, machineText, recoveryText, reportJson, reportMarkdown }
 import type { Scenario } from "../chaos/scenario.ts";
 import { buildStale } from "../devnet/build.ts";
 import type { CommandContext } from "./context.ts";
+import { readInteger } from "./option-values.ts";
 import { renderTable } from "./table.ts";
 
 type RunOptions = { seed?: number; json?: boolean; report?: string; quick?: boolean };
@@ -36,7 +37,7 @@ export function addChaosCommand(program: Command, context: CommandContext): void
     .command("run")
     .description("run drills, one after the other; fails when any of them does")
     .argument("<scenario...>", "names or ids of `sheaf chaos list`, or all")
-    .option("--seed <n>", "repeats the choices of an earlier run", integer)
+    .option("--seed <n>", "repeats the choices of an earlier run", readInteger(0, Number.MAX_SAFE_INTEGER))
     .option("--quick", "the short form of each")
     .option("--report <file>", "write the report there, as Markdown and, beside it, as JSON")
     .option("--json", "print the results as JSON")
@@ -117,9 +118,4 @@ function shapeText({ shape }: Scenario): string {
     ...(shape.l1Endpoints > 1 ? [count(shape.l1Endpoints, "L1 endpoint")] : []),
     ...(shape.diskMiB === undefined ? [] : [`disk of ${shape.diskMiB} MiB`]),
   ].join(", ");
-}
-
-function integer(text: string): number {
-  if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError("want an integer");
-  return Number(text);
 }

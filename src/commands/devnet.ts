@@ -6,6 +6,7 @@ import { buildStale } from "../devnet/build.ts";
 import { DEFAULT_PORTS, Devnet, type DevnetOptions, type Endpoints } from "../devnet/devnet.ts";
 import { writeJson } from "../devnet/json-file.ts";
 import type { CommandContext } from "./context.ts";
+import { readInteger } from "./option-values.ts";
 import { Progress } from "./progress.ts";
 import { renderTable } from "./table.ts";
 
@@ -32,26 +33,26 @@ export function addDevnetCommand(program: Command, context: CommandContext): voi
       "run an L1, the settlement contracts and rollup clusters on this machine; Ctrl-C stops, a second start resumes",
     )
     .option("--fresh", "begin again: forget what the data folder holds")
-    .option("--clusters <n>", "how many clusters", integer(1, 16), 2)
+    .option("--clusters <n>", "how many clusters", readInteger(1, 16), 2)
     .option(
       "--ports <list>",
       `ports as l1=${DEFAULT_PORTS.l1},cluster=${DEFAULT_PORTS.cluster},verifier=${DEFAULT_PORTS.verifier},health=${DEFAULT_PORTS.health} (or just the numbers in this order); cluster i takes the i-th port from its first; 0 takes free ones`,
       parsePorts,
     )
-    .option("--executors <n>", "executors of each cluster (default: SHEAF_EXECUTORS, or 1)", integer(1, 64))
+    .option("--executors <n>", "executors of each cluster (default: SHEAF_EXECUTORS, or 1)", readInteger(1, 64))
     .option("--json", "print the endpoints as JSON instead of a table")
     .option("--data-dir <folder>", "where the network lives between starts", DEFAULT_DATA_DIR)
-    .option("--l1-block-time <seconds>", "time between L1 blocks", integer(1, 60), 2)
+    .option("--l1-block-time <seconds>", "time between L1 blocks", readInteger(1, 60), 2)
     .option(
       "--sequencing-window <l1 blocks>",
       "how long data may take to reach L1 (fixed at the first start)",
-      integer(4, 100_000),
+      readInteger(4, 100_000),
       3_600,
     )
     .option(
       "--challenge-period <seconds>",
       "how long an output stands before withdrawals finalize (fixed at the first start)",
-      integer(1, 604_800),
+      readInteger(1, 604_800),
       12,
     )
     .addOption(
@@ -145,15 +146,6 @@ function describe(endpoints: Endpoints, dataDir: string): string {
     "Ctrl-C stops; the next start resumes the same chains (--fresh begins again).",
     "",
   ].join("\n");
-}
-
-function integer(min: number, max: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (!/^\d+$/.test(text) || value < min || value > max)
-      throw new InvalidArgumentError(`want an integer from ${min} to ${max}`);
-    return value;
-  };
 }
 
 function parsePorts(text: string): NonNullable<DevnetOptions["ports"]> {

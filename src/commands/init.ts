@@ -1,9 +1,10 @@
 /** `sheaf init`: writes a network of several processes for this machine: contracts on a development L1, file, keys. */
 import { join, resolve } from "node:path";
-import { type Command, InvalidArgumentError } from "commander";
+import type { Command } from "commander";
 import { buildStale } from "../devnet/build.ts";
 import { writeNetwork } from "../devnet/write-network.ts";
 import type { CommandContext } from "./context.ts";
+import { readInteger } from "./option-values.ts";
 import { Progress } from "./progress.ts";
 
 type Options = { dir: string; clusters: number; executors: number; firstPort: number };
@@ -15,9 +16,9 @@ export function addInitCommand(program: Command, context: CommandContext): void 
     .command("init")
     .description("write a network of several processes for this machine: contracts, network.yaml, certificates, keys")
     .option("--dir <folder>", "where to", join(".sheaf", "network"))
-    .option("--clusters <n>", "how many clusters", integer(1, 16), 1)
-    .option("--executors <n>", "executor processes of each cluster", integer(0, 64), 2)
-    .option("--first-port <n>", "ports are taken from here on; 0 takes free ones", integer(0, 60_000), FIRST_PORT)
+    .option("--clusters <n>", "how many clusters", readInteger(1, 16), 1)
+    .option("--executors <n>", "executor processes of each cluster", readInteger(0, 64), 2)
+    .option("--first-port <n>", "ports are taken from here on; 0 takes free ones", readInteger(0, 60_000), FIRST_PORT)
     .action(async (options: Options) => {
       const progress = new Progress(context);
       progress.step("compiling what is stale");
@@ -27,13 +28,4 @@ export function addInitCommand(program: Command, context: CommandContext): void 
       progress.done();
       context.out(`${path}\nstart it with: sheaf up --config ${path}`);
     });
-}
-
-function integer(min: number, max: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (!/^\d+$/.test(text) || value < min || value > max)
-      throw new InvalidArgumentError(`want an integer from ${min} to ${max}`);
-    return value;
-  };
 }

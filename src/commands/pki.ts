@@ -1,9 +1,10 @@
 /** `sheaf pki`: the certificate authority of a network, and the certificates of its processes. */
-import { type Command, InvalidArgumentError } from "commander";
+import type { Command } from "commander";
 import { systemClock } from "../base/clock.ts";
 import { findProcess, readNetwork } from "../node/network-file.ts";
 import { CERTIFICATE_DAYS, certificateFileEndMs, initAuthority, issueFor } from "../node/pki.ts";
 import type { CommandContext } from "./context.ts";
+import { readInteger } from "./option-values.ts";
 
 const RENEW_WITHIN_DAYS = 30;
 const DAY_MS = 86_400_000;
@@ -24,7 +25,7 @@ export function addPkiCommand(program: Command, context: CommandContext): void {
     .description("issue processes their certificates for the roles they have in the file; all of them without a name")
     .argument("[process...]", "names of processes")
     .requiredOption("--config <file>", "the network file")
-    .option("--days <n>", "how long it is valid", days, CERTIFICATE_DAYS)
+    .option("--days <n>", "how long it is valid", readInteger(1, 3_650), CERTIFICATE_DAYS)
     .action((names: string[], options: { config: string; days: number }) => {
       const network = readNetwork(options.config);
       const wanted =
@@ -40,8 +41,8 @@ export function addPkiCommand(program: Command, context: CommandContext): void {
     .command("renew")
     .description("issue new certificates to the processes whose own end soon; running ones take them up by themselves")
     .requiredOption("--config <file>", "the network file")
-    .option("--within <n>", "those that end within so many days", days, RENEW_WITHIN_DAYS)
-    .option("--days <n>", "how long the new ones are valid", days, CERTIFICATE_DAYS)
+    .option("--within <n>", "those that end within so many days", readInteger(1, 3_650), RENEW_WITHIN_DAYS)
+    .option("--days <n>", "how long the new ones are valid", readInteger(1, 3_650), CERTIFICATE_DAYS)
     .action((options: { config: string; within: number; days: number }) => {
       const network = readNetwork(options.config);
       const nowMs = systemClock.nowMs();
@@ -56,10 +57,4 @@ export function addPkiCommand(program: Command, context: CommandContext): void {
         context.out(`${process.name}  renewed, ${options.days} days  ${certificate}`);
       }
     });
-}
-
-function days(text: string): number {
-  const value = Number(text);
-  if (!/^\d+$/.test(text) || value < 1 || value > 3_650) throw new InvalidArgumentError("want 1 to 3650 days");
-  return value;
 }

@@ -3,7 +3,7 @@
  * where two transactions ended up, and says whether first come first served was kept between them.
  */
 import { readFileSync } from "node:fs";
-import { type Command, InvalidArgumentError } from "commander";
+import type { Command } from "commander";
 import { bytesEqual, fromHex, toHex } from "../base/bytes.ts";
 import { defineErrors } from "../base/error.ts";
 import { JsonRpcClient } from "../l1/json-rpc.ts";
@@ -11,6 +11,7 @@ import { judgeOrder, type OrderReceipt, type OrderVerdict, receiptSigner } from 
 import { isEarlier } from "../protocol/ordering.ts";
 import { decodeTransaction } from "../protocol/transaction-codec.ts";
 import type { CommandContext } from "./context.ts";
+import { readAddress } from "./option-values.ts";
 
 export const receiptError = defineErrors("Receipt", {
   RECEIPT_MALFORMED: {
@@ -155,9 +156,4 @@ export async function compareReceipts(
     },
     blockBytesFree: BLOCK_BYTES_FREE,
   });
-}
-
-function readAddress(text: string): Uint8Array {
-  if (!/^0x[0-9a-fA-F]{40}$/.test(text)) throw new InvalidArgumentError("want an address: 0x and 40 hex digits");
-  return fromHex(text);
 }

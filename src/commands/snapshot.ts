@@ -12,6 +12,7 @@ import { chunksIn, SnapshotFolder } from "../snapshot/snapshot-folder.ts";
 import { Database } from "../store/database.ts";
 import { LmdbChainStore } from "../store/lmdb-chain-store.ts";
 import type { CommandContext } from "./context.ts";
+import { readAddress } from "./option-values.ts";
 import { renderTable } from "./table.ts";
 
 type RestoreOptions = {
@@ -132,8 +133,7 @@ async function forgetLogs(database: Database): Promise<void> {
 }
 
 function collectAddress(text: string, known: Uint8Array[]): Uint8Array[] {
-  if (!/^0x[0-9a-fA-F]{40}$/.test(text)) throw new InvalidArgumentError("want an address: 0x and 40 hex digits");
-  return [...known, fromHex(text)];
+  return [...known, readAddress(text)];
 }
 
 function readHash(text: string): Uint8Array {

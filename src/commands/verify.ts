@@ -5,8 +5,8 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { type Command, InvalidArgumentError, Option } from "commander";
-import { fromHex, toHex } from "../base/bytes.ts";
+import { type Command, Option } from "commander";
+import { toHex } from "../base/bytes.ts";
 import { systemClock } from "../base/clock.ts";
 import { readConfig } from "../base/config.ts";
 import { defineErrors, isRetryable } from "../base/error.ts";
@@ -29,6 +29,7 @@ import { RpcServer } from "../rpc/server.ts";
 import { RpcAccessLists } from "../verifier/access-list-source.ts";
 import type { Verifier } from "../verifier/verifier.ts";
 import type { CommandContext } from "./context.ts";
+import { readAddress } from "./option-values.ts";
 import { renderTable } from "./table.ts";
 
 export const verifyError = defineErrors("Verify", {
@@ -219,9 +220,4 @@ async function catchUp(verifier: Verifier, signal: AbortSignal): Promise<void> {
       await systemClock.sleep(RETRY_MS, signal);
     }
   }
-}
-
-function readAddress(text: string): Uint8Array {
-  if (!/^0x[0-9a-fA-F]{40}$/.test(text)) throw new InvalidArgumentError("want an address: 0x and 40 hex digits");
-  return fromHex(text);
 }

@@ -81,7 +81,7 @@ export function makeAuthority(p: {
     days: p.days,
     extensions: [
       extension(id_ce_basicConstraints, new BasicConstraints({ cA: true, pathLenConstraint: 0 }), true),
-      extension(id_ce_keyUsage, keyUsage(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign), true),
+      extension(id_ce_keyUsage, new KeyUsage(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign), true),
     ],
   });
 }
@@ -115,7 +115,7 @@ export function issueCertificate(
     days: p.days,
     extensions: [
       extension(id_ce_basicConstraints, new BasicConstraints({ cA: false }), true),
-      extension(id_ce_keyUsage, keyUsage(KeyUsageFlags.digitalSignature), true),
+      extension(id_ce_keyUsage, new KeyUsage(KeyUsageFlags.digitalSignature), true),
       extension(id_ce_extKeyUsage, new ExtendedKeyUsage([id_kp_serverAuth, id_kp_clientAuth]), false),
       extension(id_ce_subjectAltName, new SubjectAlternativeName(uris), false),
     ],
@@ -204,11 +204,6 @@ function nameOf(commonName: string): Name {
 
 function extension(id: string, value: object, critical: boolean): Extension {
   return new Extension({ extnID: id, critical, extnValue: new OctetString(AsnConvert.serialize(value)) });
-}
-
-/** The flags are bits from the left of as many bytes as are needed. */
-function keyUsage(flags: number): KeyUsage {
-  return new KeyUsage(flags);
 }
 
 function subjectKeyId(certificate: Uint8Array): SubjectKeyIdentifier {
