@@ -26,7 +26,13 @@ const WORKER_ENTRIES = {
 /** Those whose work cannot wait: a node starts them again at once. Executors come back when something is dealt out. */
 const NEEDED = /\/(lane\/lane-worker|keyshard\/shard-worker)\.ts/;
 
-type Standing = { readonly leads: boolean; readonly ready: boolean; readonly reason?: string; readonly head: number };
+type Standing = {
+  readonly leads: boolean;
+  readonly ready: boolean;
+  readonly stands: boolean;
+  readonly reason?: string;
+  readonly head: number;
+};
 
 /** A part on a network of `nodes` nodes. */
 export async function seriesOfNodes(nodes: number, p: PartOptions): Promise<Series> {
@@ -244,7 +250,7 @@ class NodeSeries implements Series {
     await this.#until("all nodes are ready", READY_MS_MAX, async () => {
       const standings = await this.#standings();
       return (
-        standings.every((s) => s?.ready === true) &&
+        standings.every((s) => s?.ready === true && s.stands) &&
         standings.filter((s) => s?.leads === true).length === 1 &&
         this.#workersOf(0, NEEDED).length >= this.#workers
       );

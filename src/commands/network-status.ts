@@ -16,7 +16,7 @@ export type ProcessStatus = {
   readonly roles: readonly string[];
   /** "ready", or why not. */
   readonly state: string;
-  /** `leads`, `follows`: of a sequencer; `works`, `stands by`: of a role that one of several does. */
+  /** `leads`, `stands by`, `follows` (and is not ready to lead): of a sequencer; `works`, `stands by`: of a role that one of several does. */
   readonly part: string | undefined;
   readonly latest: number | undefined;
   readonly safe: number | undefined;
@@ -68,7 +68,9 @@ async function statusOf(network: Network, p: ProcessSpec): Promise<ProcessStatus
       standing !== undefined
         ? standing.leads
           ? "leads"
-          : "follows"
+          : standing.stands
+            ? "stands by"
+            : "follows"
         : works === undefined
           ? undefined
           : works === "1"
@@ -80,7 +82,7 @@ async function statusOf(network: Network, p: ProcessSpec): Promise<ProcessStatus
   };
 }
 
-type Standing = { readonly leads: boolean; readonly behindRecords?: number };
+type Standing = { readonly leads: boolean; readonly stands: boolean; readonly behindRecords?: number };
 
 /** Behind the newest block that any process of the same cluster has. */
 function withLag(all: readonly ProcessStatus[]): ProcessStatus[] {

@@ -54,6 +54,8 @@ const VERSIONS = [1, 2] as const;
 const KINDS = ["claim", "renewal", "resignation"] as const;
 /** So often in a lease the leader is heard at least. */
 const RENEWALS_PER_LEASE = 3;
+/** One that could lead and may not yet looks so often whether it may. */
+const NOT_READY_LOOK_MS = 50;
 
 /** True for the log's own records, which readers of the role's records pass over. */
 export function isLeaseRecord(payload: Uint8Array): boolean {
@@ -105,7 +107,7 @@ export async function takeLead(
       await silence(
         log,
         seen.seq,
-        free ? Math.max(20, leaseMs / RENEWALS_PER_LEASE) : leaseMs - silentMs,
+        free ? NOT_READY_LOOK_MS : leaseMs - silentMs,
         clock,
         signal,
         free ? undefined : gone,

@@ -327,6 +327,7 @@ export class ClusterNode implements Service {
           leads: sequencer.leads,
           reason: sequencer.notReady(),
           leader: sequencer.leader,
+          notStanding: sequencer.notStanding(),
           behind: sequencer.behind,
         }),
         order: new OrderReceipts({

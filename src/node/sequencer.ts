@@ -302,10 +302,16 @@ export class Sequencer implements Service {
     if (halted !== undefined) return `the replay has halted: ${halted.message}`;
     const silentMs = heardMs === undefined ? undefined : this.#deps.clock.nowMs() - heardMs;
     if (silentMs === undefined || silentMs > 2 * this.#lease.leaseMs) {
-      const why = this.#lease.stands === false ? "this node never stands" : this.#whyNotStanding();
+      const why = this.notStanding();
       return `no leader is heard${why === undefined ? "" : `; ${why}`}`;
     }
     return behind > BEHIND_MAX_RECORDS ? `replaying: ${behind} records behind` : undefined;
+  }
+
+  /** Why this node would not take the lead if nobody had it. */
+  notStanding(): string | undefined {
+    if (this.#leading !== undefined) return undefined;
+    return this.#lease.stands === false ? "this node never stands" : this.#whyNotStanding();
   }
 
   /** Why this node does not stand for the lead. */

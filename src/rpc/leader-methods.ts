@@ -9,16 +9,26 @@ import { arrayOf, data, required } from "./params.ts";
 export const LEADER_METHODS: readonly Method[] = [
   method({
     name: "sheaf_leader",
-    summary: "Who leads the cluster as this node knows it, and how far this node is behind the order.",
+    summary:
+      "Who leads the cluster as this node knows it, whether this one would, and how far this node is behind the order.",
     params: [],
-    result: "{leads, ready, reason?, leader?: {holder, address, term}, behindRecords, head}",
+    result: "{leads, ready, reason?, stands, notStanding?, leader?: {holder, address, term}, behindRecords, head}",
     run: (s) => {
       const { latest } = s.chain.heads();
-      const status = s.standing?.() ?? { leads: s.pool !== undefined, reason: undefined, leader: undefined, behind: 0 };
+      const alone = {
+        leads: s.pool !== undefined,
+        reason: undefined,
+        leader: undefined,
+        notStanding: undefined,
+        behind: 0,
+      };
+      const status = s.standing?.() ?? alone;
       return {
         leads: status.leads,
         ready: status.reason === undefined,
         ...(status.reason === undefined ? {} : { reason: status.reason }),
+        stands: status.notStanding === undefined,
+        ...(status.notStanding === undefined ? {} : { notStanding: status.notStanding }),
         ...(status.leader === undefined ? {} : { leader: status.leader }),
         behindRecords: status.behind,
         head: latest,

@@ -72,6 +72,8 @@ export type Standing = {
   /** Why this node does not do its part; undefined when it does. */
   readonly reason: string | undefined;
   readonly leader: { readonly holder: string; readonly address: string; readonly term: number } | undefined;
+  /** Why this node would not take the lead if nobody had it; undefined when it has it or would. */
+  readonly notStanding: string | undefined;
   /** Records of the order known and not replayed. */
   readonly behind: number;
 };
