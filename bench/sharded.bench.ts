@@ -89,7 +89,8 @@ const one = await openEngine(
   { engine: "wasm", executors: 1, executorsIn: "threads", keyShards: 1, keyShardsIn: "threads" },
   { log: createLog({ level: "silent" }), metrics: new Metrics() },
 );
-const links = [readingExecutor("threads", folder), readingExecutor("threads", folder)];
+const folders = { chain: folder, shardPrefix: `${folder}-shard-` };
+const links = [readingExecutor("threads", folders), readingExecutor("threads", folders)];
 const sharded = async (always: boolean): Promise<ShardedEngine> =>
   new ShardedEngine(await WasmEngine.create(), { links, shards: 1, areReading: true, always });
 

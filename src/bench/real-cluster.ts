@@ -44,7 +44,9 @@ export class RealCluster {
 
   static async start(shape: RealShape, folder: string): Promise<RealCluster> {
     const { executors, shards, isDeciding } = shape;
-    const links = Array.from({ length: executors }, () => readingExecutor("threads", folder));
+    const links = Array.from({ length: executors }, () =>
+      readingExecutor("threads", { chain: folder, shardPrefix: `${folder}-shard-` }),
+    );
     return new RealCluster(
       shape,
       new ShardedEngine(await WasmEngine.create(), { links, shards, always: !isDeciding, areReading: true }),

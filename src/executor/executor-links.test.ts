@@ -53,7 +53,9 @@ test("executors that read the stored state ask for nothing, and give the serial 
   const asked = { keys: 0 };
   const serial = await WasmEngine.create();
   const engine = new ShardedEngine(await WasmEngine.create(), {
-    links: (["threads", "processes"] as const).map((where) => counting(readingExecutor(where, folder), asked)),
+    links: (["threads", "processes"] as const).map((where) =>
+      counting(readingExecutor(where, { chain: folder, shardPrefix: `${folder}-shard-` }), asked),
+    ),
     shards: 2,
     areReading: true,
     always: true,

@@ -5,9 +5,10 @@
 import { BatchExecutor } from "../execution/sharded/batch-executor.ts";
 import { WasmEngine } from "../execution/wasm/wasm.ts";
 import { hostArgument, serveParent } from "../link/serve-parent.ts";
-import { StateView } from "../state/state-view.ts";
+import { type StoredFolders, StoredState } from "../state/stored-state.ts";
 
 await serveParent(async (send) => {
-  const executor = new BatchExecutor(await WasmEngine.create(), send, new StateView(hostArgument() as string));
+  const state = new StoredState(JSON.parse(hostArgument() as string) as StoredFolders);
+  const executor = new BatchExecutor(await WasmEngine.create(), send, state);
   return (message) => executor.receive(message);
 });

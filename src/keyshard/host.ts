@@ -10,12 +10,12 @@ import { assert } from "../base/assert.ts";
 import type { Receive } from "../link/link.ts";
 import { emptyWrites, mergeWrites, type StateWrites } from "../protocol/state-writes.ts";
 import { LmdbState } from "../state/lmdb-state.ts";
+import type { ByteTrie } from "../state/placement.ts";
 import type { TopChange } from "../state/root-joiner.ts";
 import type { PreparedState } from "../state/state.ts";
 import { Database } from "../store/database.ts";
 import { copyTries, dropTrie, storedTries } from "./import.ts";
 import {
-  type ByteTrie,
   decodeGroups,
   decodeToShard,
   encodeFromShard,

@@ -6,6 +6,7 @@
 import { codecError, Reader, Writer } from "../base/binary.ts";
 import { fromHex, toHexKey } from "../base/bytes.ts";
 import type { AccountWrite } from "../protocol/state-writes.ts";
+import type { ByteTrie } from "../state/placement.ts";
 import { decodeTops, encodeTops, type TopChange } from "../state/root-joiner.ts";
 
 /** What a slot holds after a block, and the time that writes below it took. */
@@ -18,9 +19,6 @@ export type WriteGroup = {
   /** By address, as a hex key. */
   readonly accounts: ReadonlyMap<string, AccountWrite>;
 };
-
-/** The trie of a byte. */
-export type ByteTrie = { readonly byte: number; readonly trieId: number };
 
 export type ImportJob = {
   /** Folder of the database of the shard that holds the bytes now. */

@@ -7,9 +7,9 @@
 import { assert } from "../base/assert.ts";
 import type { StateReader } from "../execution/execution.ts";
 import type { StateWrites } from "../protocol/state-writes.ts";
+import { type Home, PartitionRecord } from "../state/partition-record.ts";
 import type { AccountProof, ChainState, PreparedState } from "../state/state.ts";
 import type { Database } from "../store/database.ts";
-import { type Home, PartitionRecord } from "./partition-record.ts";
 
 export type MovedStateParts = {
   readonly before: ChainState;

@@ -6,11 +6,11 @@
  */
 import { bytesEqual } from "../base/bytes.ts";
 import type { Log } from "../base/log.ts";
+import { BYTES, type Move, type Place, type Placement, SHARDS_MAX } from "../state/placement.ts";
 import { encodeTops, type TopChange } from "../state/root-joiner.ts";
 import { imbalance, planMoves } from "./balance.ts";
 import type { TimedTop } from "./messages.ts";
 import type { KeyShardMetrics } from "./metrics.ts";
-import { BYTES, type Move, type Place, type Placement, SHARDS_MAX } from "./placement.ts";
 import type { ShardSeat } from "./seat.ts";
 
 /** Blocks after which an older load counts for half. */

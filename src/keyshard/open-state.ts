@@ -9,13 +9,13 @@ import type { Log } from "../base/log.ts";
 import { Metrics } from "../base/metrics.ts";
 import { engineConfig } from "../execution/config.ts";
 import { LmdbState } from "../state/lmdb-state.ts";
+import { PartitionRecord } from "../state/partition-record.ts";
 import type { ChainState } from "../state/state.ts";
 import { StateLoad } from "../state/state-load.ts";
 import type { Database } from "../store/database.ts";
 import { shardLink } from "./links.ts";
 import { keyshardMetrics } from "./metrics.ts";
 import { MovedState } from "./moved-state.ts";
-import { PartitionRecord } from "./partition-record.ts";
 import { PartitionedState } from "./partitioned-state.ts";
 import { moveToShards, moveToSingle } from "./rehouse.ts";
 

@@ -18,6 +18,8 @@ import { EMPTY_TRIE_ROOT } from "../protocol/ordered-trie.ts";
 import type { AccountWrite, StateWrites } from "../protocol/state-writes.ts";
 import { CodeStore } from "../state/code-store.ts";
 import { requireVersion, stateError } from "../state/error.ts";
+import { PartitionRecord } from "../state/partition-record.ts";
+import { BYTES, type Move, type Place, Placement, SHARDS_MAX } from "../state/placement.ts";
 import { RootJoiner, type TopChange } from "../state/root-joiner.ts";
 import type { AccountProof, ChainState, PreparedState } from "../state/state.ts";
 import type { Database, Table } from "../store/database.ts";
@@ -26,8 +28,6 @@ import { encodeGroups, type TimedTop, type WriteGroup } from "./messages.ts";
 import type { KeyShardMetrics } from "./metrics.ts";
 import { Mover } from "./mover.ts";
 import { NewestBlocks, type SavedBlocks } from "./newest-blocks.ts";
-import { PartitionRecord } from "./partition-record.ts";
-import { BYTES, type Move, type Place, Placement, SHARDS_MAX } from "./placement.ts";
 import { type SeatChain, ShardSeat } from "./seat.ts";
 import { ShardReads } from "./shard-reads.ts";
 

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { BYTES, type Place, Placement } from "../state/placement.ts";
 import { imbalance, planMoves } from "./balance.ts";
-import { BYTES, type Place, Placement } from "./placement.ts";
 
 const seed = Number(process.env["SHEAF_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
 

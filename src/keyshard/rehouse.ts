@@ -6,14 +6,14 @@
 import { rmSync } from "node:fs";
 import { assert } from "../base/assert.ts";
 import { bytesEqual, toHex } from "../base/bytes.ts";
+import { PartitionRecord } from "../state/partition-record.ts";
+import { type Place, Placement } from "../state/placement.ts";
 import { RootJoiner } from "../state/root-joiner.ts";
 import { ACCOUNT_TRIE } from "../state/state-key.ts";
 import { type HashedAccount, hashedAccounts, StateLoad, storageRecords } from "../state/state-load.ts";
 import { decodeMeta, META_KEY, META_TABLE } from "../state/state-meta.ts";
 import { Database, type Entry, type Snapshot } from "../store/database.ts";
 import { keyshardError } from "./error.ts";
-import { PartitionRecord } from "./partition-record.ts";
-import { type Place, Placement } from "./placement.ts";
 
 /** Records written in one transaction: some milliseconds. */
 const PIECE = 1_000;

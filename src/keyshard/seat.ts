@@ -7,17 +7,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { hasCode } from "../base/error.ts";
 import type { Log } from "../base/log.ts";
 import type { Link, OpenLink } from "../link/link.ts";
+import type { ByteTrie } from "../state/placement.ts";
 import type { TopChange } from "../state/root-joiner.ts";
 import { ShardView } from "../state/shard-view.ts";
 import { keyshardError } from "./error.ts";
-import {
-  type ByteTrie,
-  decodeFromShard,
-  encodeToShard,
-  type FromShard,
-  type TimedTop,
-  type ToShard,
-} from "./messages.ts";
+import { decodeFromShard, encodeToShard, type FromShard, type TimedTop, type ToShard } from "./messages.ts";
 
 /** A lost shard is opened again after this: one that cannot start is not to cost a process per moment. */
 const REOPEN_MS = 250;

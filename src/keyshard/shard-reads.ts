@@ -9,8 +9,8 @@ import { keccak256 } from "../protocol/keccak.ts";
 import type { StateWrites } from "../protocol/state-writes.ts";
 import type { AccountRecord } from "../state/account-record.ts";
 import { ByteCache } from "../state/byte-cache.ts";
+import type { Place } from "../state/placement.ts";
 import type { ShardView } from "../state/shard-view.ts";
-import type { Place } from "./placement.ts";
 
 const ADDRESS_BYTES = 20;
 const HASH_BYTES = 32;

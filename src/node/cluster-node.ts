@@ -53,7 +53,7 @@ import { adminResources } from "./admin-resources.ts";
 import { AdminSocket } from "./admin-socket.ts";
 import { openClusterLogs } from "./cluster-logs.ts";
 import { nodeConfig } from "./config.ts";
-import { databaseFolder, nodeError, SEQUENCER, shardFolder, shardName, VERIFIER } from "./node-data.ts";
+import { databaseFolder, nodeError, SEQUENCER, shardFolder, shardName, storedFolders, VERIFIER } from "./node-data.ts";
 import { openProposer } from "./proposer-part.ts";
 import { openPublisher } from "./publisher-part.ts";
 import { rollupView } from "./rollup-view.ts";
@@ -144,10 +144,7 @@ export class ClusterNode implements Service {
       log,
       metrics,
       create: options.createEngine,
-      // Elsewhere the state is not in one database, and executors ask for it.
-      ...(engineSettings.keyShards > 1
-        ? {}
-        : { openExecutor: (where) => readingExecutor(where, databaseFolder(dataDir, SEQUENCER)) }),
+      openExecutor: (where) => readingExecutor(where, storedFolders(dataDir)),
       guests: options.guests === true,
     });
     close.add("engine", () => engine.close());

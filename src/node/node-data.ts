@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import { defineErrors } from "../base/error.ts";
 import type { RestoreTarget } from "../snapshot/restore.ts";
+import type { StoredFolders } from "../state/stored-state.ts";
 
 export const nodeError = defineErrors("Node", {
   NODE_NO_GENESIS: {
@@ -30,7 +31,14 @@ export function shardFolder(dataDir: string, shard: number): string {
   return join(dataDir, SEQUENCER, shardName(shard));
 }
 
-export const shardName = (shard: number): string => `keyshard-${shard}`;
+const SHARD_PREFIX = "keyshard-";
+
+export const shardName = (shard: number): string => `${SHARD_PREFIX}${shard}`;
+
+/** Where the state of a node is read from outside of it. */
+export function storedFolders(dataDir: string): StoredFolders {
+  return { chain: databaseFolder(dataDir, SEQUENCER), shardPrefix: join(dataDir, SEQUENCER, SHARD_PREFIX) };
+}
 
 /** Where a database of a snapshot belongs in the data folder of a node; undefined for one that is not known. */
 export function restoreTarget(dataDir: string, name: string): RestoreTarget | undefined {

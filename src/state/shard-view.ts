@@ -3,11 +3,12 @@
  * it. Every read names a version and the trie that held the account then, so it does not matter how far the writer is
  * ahead; versions the writer has not committed yet are the caller's to cover.
  */
-import { Database } from "../store/database.ts";
+import { Database, type Table } from "../store/database.ts";
 import { type AccountRecord, decodeAccount } from "./account-record.ts";
 import { SLOT_DEPTH } from "./root-joiner.ts";
 import { slotValue } from "./slot-record.ts";
 import { entryKey, PART_ACCOUNT_TRIES } from "./state-key.ts";
+import { decodeMeta, META_KEY, META_TABLE } from "./state-meta.ts";
 import { type SlotTop, TrieLeaf } from "./trie.ts";
 import { nodeRef } from "./trie-node.ts";
 import { applyNodeDiff, TrieStore } from "./trie-store.ts";
@@ -18,16 +19,24 @@ const ZERO_32 = new Uint8Array(32);
 
 export class ShardView {
   readonly #database: Database;
+  readonly #meta: Table;
   readonly #records: VersionedTable;
   readonly #tries: TrieStore;
 
-  /** `folder`: of a database that its shard has opened before. */
-  constructor(folder: string) {
-    this.#database = Database.open(folder, { readOnly: true });
+  /** `folder`: of a database that its shard has opened before; `database`: it, mapped already. */
+  constructor(folder: string, database: Database = Database.open(folder, { readOnly: true })) {
+    this.#database = database;
     const table = (name: string) => this.#database.table(name);
+    this.#meta = table(META_TABLE);
     const undo = new UndoLog(table("undo"));
     this.#records = new VersionedTable(table("state"), table("tombstones"), table("checkpoints"), undo, applyNodeDiff);
     this.#tries = new TrieStore(this.#records, PART_ACCOUNT_TRIES);
+  }
+
+  /** What the shard has committed; undefined before it has anything. */
+  versions(): { readonly head: number; readonly oldest: number } | undefined {
+    const bytes = this.#meta.get(META_KEY);
+    return bytes === undefined ? undefined : decodeMeta(bytes);
   }
 
   /** Makes what the shard has committed visible. */

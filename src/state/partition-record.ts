@@ -3,9 +3,9 @@
  * are placed, and which version the shards are to be at), and, while history reaches back that far, where it was before.
  */
 import { Reader, Writer } from "../base/binary.ts";
-import { META_KEY, META_TABLE } from "../state/state-meta.ts";
 import type { Database, Table } from "../store/database.ts";
 import { Placement } from "./placement.ts";
+import { META_KEY, META_TABLE } from "./state-meta.ts";
 
 /** Name of the table: who reads the database from outside looks for it. */
 export const PARTITION_TABLE = "keyshards";
@@ -75,8 +75,12 @@ export class PartitionRecord {
   }
 
   placement(): Placement | undefined {
-    const bytes = this.#table.get(PLACEMENT_KEY);
+    const bytes = this.encodedPlacement();
     return bytes === undefined ? undefined : Placement.decode(bytes);
+  }
+
+  encodedPlacement(): Uint8Array | undefined {
+    return this.#table.get(PLACEMENT_KEY);
   }
 
   putPlacement(placement: Placement): void {

@@ -5,8 +5,7 @@
  */
 import { assert } from "../base/assert.ts";
 import { Reader, Writer } from "../base/binary.ts";
-import { PART_ACCOUNT_TRIES } from "../state/state-key.ts";
-import type { ByteTrie } from "./messages.ts";
+import { PART_ACCOUNT_TRIES } from "./state-key.ts";
 
 export const BYTES = 256;
 export const SHARDS_MAX = 256;
@@ -15,6 +14,9 @@ const ENTRIES_MAX = 1_000_000;
 
 /** Where one byte lies. */
 export type Place = { readonly shard: number; readonly trieId: number };
+
+/** The trie of a byte. */
+export type ByteTrie = { readonly byte: number; readonly trieId: number };
 
 export type Move = { readonly byte: number; readonly to: Place };
 
