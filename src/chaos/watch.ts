@@ -199,9 +199,12 @@ async function ask(url: string): Promise<string | undefined> {
   }
 }
 
-/** The three heads as of one request; undefined when they are not served. */
+/**
+ * The three heads as of one request; undefined when they are not served. The newest is asked for last: one that moves
+ * between two answers is then no contradiction.
+ */
 export async function readHeads(rpcUrl: string): Promise<Heads | undefined> {
-  const tags = ["latest", "safe", "finalized"];
+  const tags = ["finalized", "safe", "latest"];
   try {
     const response = await fetch(rpcUrl, {
       method: "POST",
@@ -216,7 +219,7 @@ export async function readHeads(rpcUrl: string): Promise<Heads | undefined> {
       const block = answers.find((a) => a.id === id)?.result;
       return block === undefined || block === null ? undefined : { number: Number(block.number), hash: block.hash };
     });
-    const [latest, safe, finalized] = heads;
+    const [finalized, safe, latest] = heads;
     if (latest === undefined || safe === undefined || finalized === undefined) return undefined;
     return { latest, safe, finalized };
   } catch {
