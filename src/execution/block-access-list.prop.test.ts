@@ -6,7 +6,6 @@
 import assert from "node:assert/strict";
 import { randomInt } from "node:crypto";
 import { test } from "node:test";
-import { createBlock } from "@ethereumjs/block";
 import { type CustomCrypto, createCustomCommon, Hardfork, Mainnet } from "@ethereumjs/common";
 import type { EVM } from "@ethereumjs/evm";
 import { SimpleStateManager } from "@ethereumjs/statemanager";
@@ -20,6 +19,7 @@ import {
   decodeBlockAccessList,
   encodeBlockAccessList,
 } from "../protocol/block-access-list.ts";
+import { peerBlock } from "./testing/vm-peer.ts";
 import { type RandomCase, randomCase } from "./wasm/testing/random-program.ts";
 import { WasmEngine } from "./wasm/wasm.ts";
 
@@ -47,19 +47,7 @@ async function peerList({ env, world, txs }: RandomCase, included: readonly bool
     putBlock: () => Promise.resolve(),
     shallowCopy: () => evm.blockchain,
   };
-  const block = createBlock(
-    {
-      header: {
-        number: env.number,
-        timestamp: env.timestamp,
-        gasLimit: env.gasLimit,
-        baseFeePerGas: env.baseFeePerGasWei,
-        coinbase: new Address(env.coinbase),
-        mixHash: env.prevRandao,
-      },
-    },
-    { common, skipConsensusFormatValidation: true },
-  );
+  const block = peerBlock(env, common);
   let index = 0;
   for (const [i, tx] of txs.entries()) {
     if (!included[i]) continue;

@@ -17,6 +17,7 @@ import { MemoryL1 } from "../l1/memory-l1.ts";
 import type { AppendLog, LogTip } from "../log/log.ts";
 import { MemoryLog } from "../log/memory-log.ts";
 import type { Append } from "../log/record.ts";
+import { PassingLog } from "../log/testing/passing-log.ts";
 import type { Block } from "../protocol/block.ts";
 import { depositLog } from "../protocol/deposit.ts";
 import type { ShadowReport } from "../shadow/api.ts";
@@ -102,14 +103,9 @@ class World {
 }
 
 /** One process's way to a log of several: it keeps appends back until it is told to let them through. */
-class LineToLog implements AppendLog {
-  readonly #log: AppendLog;
+class LineToLog extends PassingLog {
   #held: Promise<void> | undefined;
   #release: () => void = () => undefined;
-
-  constructor(log: AppendLog) {
-    this.#log = log;
-  }
 
   hold(): void {
     this.#held = new Promise((resolve) => {
@@ -122,36 +118,9 @@ class LineToLog implements AppendLog {
     this.#held = undefined;
   }
 
-  get name(): string {
-    return this.#log.name;
-  }
-  get tip(): AppendLog["tip"] {
-    return this.#log.tip;
-  }
-  get oldestSeq(): number {
-    return this.#log.oldestSeq;
-  }
-  async append(append: Parameters<AppendLog["append"]>[0]): ReturnType<AppendLog["append"]> {
+  override async append(append: Append): Promise<LogTip> {
     await this.#held;
-    return this.#log.append(append);
-  }
-  read(...args: Parameters<AppendLog["read"]>): ReturnType<AppendLog["read"]> {
-    return this.#log.read(...args);
-  }
-  refresh(): ReturnType<AppendLog["refresh"]> {
-    return this.#log.refresh();
-  }
-  waitBeyond(seq: number, signal: AbortSignal): ReturnType<AppendLog["waitBeyond"]> {
-    return this.#log.waitBeyond(seq, signal);
-  }
-  notReady(): string | undefined {
-    return this.#log.notReady();
-  }
-  trim(seq: number): Promise<void> {
-    return this.#log.trim(seq);
-  }
-  close(): Promise<void> {
-    return this.#log.close();
+    return super.append(append);
   }
 }
 

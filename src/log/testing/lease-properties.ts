@@ -12,6 +12,7 @@ import { decodeLeaseRecord, isLeaseRecord, type Leadership, takeLead } from "../
 import type { AppendLog } from "../log.ts";
 import { type Append, ZERO_HASH } from "../record.ts";
 import { recordsBehind } from "../record-reader.ts";
+import { PassingLog } from "./passing-log.ts";
 
 /** A clock that moves when it is told to. */
 export class ManualClock implements Clock {
@@ -42,13 +43,8 @@ export class ManualClock implements Clock {
 }
 
 /** Holds calls up, before they reach the log and after it answered, as long as its process is stalled. */
-class StallingLog implements AppendLog {
-  readonly #log: AppendLog;
+class StallingLog extends PassingLog {
   #stall: { promise: Promise<void>; end: () => void } | undefined;
-
-  constructor(log: AppendLog) {
-    this.#log = log;
-  }
 
   stall(): void {
     if (this.#stall !== undefined) return;
@@ -75,35 +71,17 @@ class StallingLog implements AppendLog {
     return answer.value;
   }
 
-  get name(): string {
-    return this.#log.name;
+  override append(append: Append): ReturnType<AppendLog["append"]> {
+    return this.#through(() => super.append(append));
   }
-  get tip(): AppendLog["tip"] {
-    return this.#log.tip;
+  override read(fromSeq: number, countMax: number, sizeMaxBytes?: number): ReturnType<AppendLog["read"]> {
+    return this.#through(() => super.read(fromSeq, countMax, sizeMaxBytes));
   }
-  get oldestSeq(): number {
-    return this.#log.oldestSeq;
+  override refresh(): ReturnType<AppendLog["refresh"]> {
+    return this.#through(() => super.refresh());
   }
-  append(append: Append): ReturnType<AppendLog["append"]> {
-    return this.#through(() => this.#log.append(append));
-  }
-  read(fromSeq: number, countMax: number, sizeMaxBytes?: number): ReturnType<AppendLog["read"]> {
-    return this.#through(() => this.#log.read(fromSeq, countMax, sizeMaxBytes));
-  }
-  refresh(): ReturnType<AppendLog["refresh"]> {
-    return this.#through(() => this.#log.refresh());
-  }
-  waitBeyond(seq: number, signal: AbortSignal): ReturnType<AppendLog["waitBeyond"]> {
-    return this.#through(() => this.#log.waitBeyond(seq, signal));
-  }
-  notReady(): string | undefined {
-    return this.#log.notReady();
-  }
-  trim(seq: number): Promise<void> {
-    return this.#log.trim(seq);
-  }
-  close(): Promise<void> {
-    return this.#log.close();
+  override waitBeyond(seq: number, signal: AbortSignal): ReturnType<AppendLog["waitBeyond"]> {
+    return this.#through(() => super.waitBeyond(seq, signal));
   }
 }
 
