@@ -19,25 +19,16 @@ import type { Log } from "../base/log.ts";
 import type { Metrics } from "../base/metrics.ts";
 import { runAll, type Service } from "../base/service.ts";
 import { aborted, abortWith } from "../base/signal.ts";
-import type { Account, Engine } from "../execution/execution.ts";
+import type { Engine } from "../execution/execution.ts";
 import { genesisWrites } from "../execution/genesis-state.ts";
-import { isDelegation } from "../execution/transaction-rules.ts";
 import { Executor } from "../executor/executor.ts";
 import { executorMetrics } from "../executor/metrics.ts";
 import { keyshardConfig } from "../keyshard/config.ts";
 import { KeyShard } from "../keyshard/keyshard.ts";
 import { keyshardMetrics } from "../keyshard/metrics.ts";
 import type { L1Reader } from "../l1/l1.ts";
-import type { LaneApi } from "../lane/api.ts";
-import { laneConfig } from "../lane/config.ts";
-import { Lane } from "../lane/lane.ts";
-import { CODE_KINDS } from "../lane/lane-host.ts";
-import { laneOf } from "../lane/lane-of.ts";
 import type { LaneSeat } from "../lane/lane-seat.ts";
-import { Lanes } from "../lane/lanes.ts";
-import { LinkedLane } from "../lane/linked-lane.ts";
-import { laneMetrics } from "../lane/metrics.ts";
-import type { CodeKind } from "../lane/pool.ts";
+import type { Lanes } from "../lane/lanes.ts";
 import { fence, type Leadership, type LeaseOptions, takeLead } from "../log/lease.ts";
 import type { AppendLog } from "../log/log.ts";
 import type { SafeChain } from "../orderer/api.ts";
@@ -47,9 +38,6 @@ import { Orderer } from "../orderer/orderer.ts";
 import type { Block } from "../protocol/block.ts";
 import type { Genesis } from "../protocol/genesis.ts";
 import { genesisBlock } from "../protocol/genesis-codec.ts";
-import { l1DataFeeWei } from "../protocol/l1-fee.ts";
-import { EMPTY_CODE_HASH } from "../protocol/ordered-trie.ts";
-import { orderingPolicy } from "../protocol/ordering.ts";
 import type { L1BlockInfo } from "../protocol/system-config.ts";
 import type { SignedTransaction } from "../protocol/transaction.ts";
 import type { ChainEvents, ChainView } from "../rpc/chain-view.ts";
@@ -61,6 +49,7 @@ import type { ChainState } from "../state/state.ts";
 import type { ChainStore } from "../store/chain-store.ts";
 import type { Database } from "../store/database.ts";
 import { LeaderLine } from "./leader-line.ts";
+import { openLedLanes } from "./led-lanes.ts";
 import { type ReplicaMetrics, replicaMetrics } from "./metrics.ts";
 import { type Leader, Replica, sequencerError } from "./replica.ts";
 
@@ -487,72 +476,23 @@ export class Sequencer implements Service {
       if (l1Fees.head !== chain.head) l1Fees = { head: chain.head, parameters: this.view.l1FeesAt(chain.head) };
       return l1Fees.parameters;
     };
-    const reader = () => this.#executor.pending()?.state ?? this.#keyshard.reader();
-    const codeKind = ({ codeHash }: Account): CodeKind => {
-      if (bytesEqual(codeHash, EMPTY_CODE_HASH)) return "none";
-      return isDelegation(reader().code(codeHash)) ? "delegation" : "contract";
-    };
-    const config = readConfig(laneConfig, deps.env);
-    const laneLog = log.child({ role: "lane" });
-    const ownMetrics = laneMetrics(metrics.withLabels({ role: "lane" }));
-    ownMetrics.poolTxsMax.set(config.poolTxsMax * config.lanes);
-    const owed = [...replica.tails.owed];
-    const opened = await Promise.all(
-      replica.tails.tails.map((tail): Promise<LaneApi> => {
-        const own = owed.filter(({ sender }) => laneOf(sender, config.lanes) === tail.index);
-        const seat = deps.laneSeats?.[tail.index];
-        if (seat !== undefined)
-          return LinkedLane.lead(
-            {
-              seat,
-              term,
-              holder: this.#lease.holder,
-              factOf: (address) => {
-                const account = reader().account(address);
-                if (account === undefined) return { address, nonce: 0n, balanceWei: 0n, codeKind: 0 };
-                const { nonce, balanceWei } = account;
-                return { address, nonce, balanceWei, codeKind: CODE_KINDS.indexOf(codeKind(account)) };
-              },
-              l1Fees: l1FeeParameters,
-              orderedSeq: () => this.sealer.orderedSeq(tail.index),
-              gasLimit: () => this.sealer.head.header.gasLimit,
-              onDropped: (code, count) => ownMetrics.rejected.inc(count, { code }),
-              log: laneLog,
-            },
-            own,
-          );
-        return Lane.open(
-          config,
-          {
-            index: tail.index,
-            ordering: orderingPolicy(config.ordering),
-            chainId: genesis.chainId,
-            clock,
-            account: (address) => reader().account(address),
-            l1FeeWei: (raw) => l1DataFeeWei(raw, l1FeeParameters()),
-            codeKind,
-            log: laneLog,
-            journal: tail.journal,
-            term,
-            onDropped: (code) => ownMetrics.rejected.inc(1, { code }),
-          },
-          tail,
-          own,
-        );
-      }),
-    );
-    const lanes = await Lanes.open({
-      lanes: opened,
-      count: config.lanes,
-      ordering: config.ordering,
+    const lanes = await openLedLanes({
+      tails: replica.tails,
+      seats: deps.laneSeats,
+      chainId: genesis.chainId,
+      term,
+      holder: this.#lease.holder,
+      reader: () => this.#executor.pending()?.state ?? this.#keyshard.reader(),
+      l1Fees: l1FeeParameters,
+      gasLimit: () => this.sealer.head.header.gasLimit,
+      orderedSeq: (lane) => this.sealer.orderedSeq(lane),
       admissionShare: deps.admissionShare,
       onAccepted: this.#onAccepted,
-      nonceOf: (address) => reader().account(address)?.nonce ?? 0n,
-      metrics: ownMetrics,
-      log: laneLog,
+      env: deps.env,
+      log,
+      metrics,
       clock,
     });
-    lanes.onHead({ gasLimit: this.sealer.head.header.gasLimit, changed: [] });
     this.sealer.lead(lanes);
     const orderer = new Orderer(readConfig(ordererConfig, deps.env), {
       chainId: genesis.chainId,
