@@ -85,8 +85,9 @@ async function run(): Promise<void> {
     counts[fault] = Math.max(0, wanted - done.filter((r) => r.fault === fault).length);
   }
   await buildStale();
-  const stop = new AbortController();
-  process.once("SIGINT", () => stop.abort());
+  // The first Ctrl-C ends the series in order, the second at once.
+  const [finish, stop] = [new AbortController(), new AbortController()];
+  process.on("SIGINT", () => (finish.signal.aborted ? stop : finish).abort());
   try {
     await runFailover({
       counts,
@@ -95,6 +96,7 @@ async function run(): Promise<void> {
       ...(values.minutes === undefined ? {} : { timeMaxMs: whole("minutes", values.minutes) * 60_000 }),
       retries: 3,
       clock: systemClock,
+      finish: finish.signal,
       signal: stop.signal,
       onEvent: (what) => console.error(what),
       onResult: (event) => {

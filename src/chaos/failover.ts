@@ -121,6 +121,8 @@ export type FailoverOptions = {
   readonly env?: Readonly<Record<string, string>>;
   /** No fault begins after so long. */
   readonly timeMaxMs?: number;
+  /** No fault begins after this; what was begun is healed and checked. */
+  readonly finish?: AbortSignal;
   /** A part whose network fails is begun anew so often; default: never, the series fails with it. */
   readonly retries?: number;
   readonly clock: Clock;
@@ -152,6 +154,7 @@ export async function runFailover(options: FailoverOptions): Promise<FailoverRep
   const { counts, clock, onEvent, seed, signal, retries = 0 } = options;
   const random = seededRandom(seed);
   const endMs = clock.nowMs() + (options.timeMaxMs ?? Number.POSITIVE_INFINITY);
+  const isOver = (): boolean => signal.aborted || options.finish?.aborted === true || clock.nowMs() >= endMs;
   const gaps: FaultResult[] = [];
   const checks: PartCheck[] = [];
   for (const part of PARTS) {
@@ -159,9 +162,9 @@ export async function runFailover(options: FailoverOptions): Promise<FailoverRep
       part.faults.flatMap((fault) => Array.from({ length: counts[fault] ?? 0 }, () => fault)),
       random,
     );
-    for (let attempt = 0; left.length > 0 && clock.nowMs() < endMs && !signal.aborted; attempt++) {
+    for (let attempt = 0; left.length > 0 && !isOver(); attempt++) {
       try {
-        checks.push(await runPart(part, left, { options, random, endMs, gaps }));
+        checks.push(await runPart(part, left, { options, random, isOver, gaps }));
         break;
       } catch (error) {
         const reason = error instanceof Error ? error.message : String(error);
@@ -181,7 +184,7 @@ async function runPart(
   p: {
     readonly options: FailoverOptions;
     readonly random: () => number;
-    readonly endMs: number;
+    readonly isOver: () => boolean;
     readonly gaps: FaultResult[];
   },
 ): Promise<PartCheck> {
@@ -194,7 +197,7 @@ async function runPart(
     onEvent(`${part.name}: a network of its own starts`);
     series = await part.open({ folder, env: { ...part.env, ...env }, random: p.random, clock, signal });
     await series.start();
-    for (let fault = left[0]; fault !== undefined && clock.nowMs() < p.endMs && !signal.aborted; fault = left[0]) {
+    for (let fault = left[0]; fault !== undefined && !p.isOver(); fault = left[0]) {
       await clock.sleep(500 + 1_000 * p.random(), signal);
       const result = { fault, ...(await series.inject(fault)) };
       left.shift();
