@@ -13,6 +13,7 @@ import { performance } from "node:perf_hooks";
 import { createServer, type Server, type TLSSocket } from "node:tls";
 import { assert } from "../base/assert.ts";
 import { CodedError } from "../base/error.ts";
+import { listen } from "../base/listen.ts";
 import type { Log } from "../base/log.ts";
 import type { Service } from "../base/service.ts";
 import { aborted } from "../base/signal.ts";
@@ -103,13 +104,7 @@ export class TlsListener implements Service {
 
   static async create(options: ListenerOptions): Promise<TlsListener> {
     const listener = new TlsListener(options);
-    await new Promise<void>((resolve, reject) => {
-      listener.#server.once("error", reject);
-      listener.#server.listen(options.port, options.host, () => {
-        listener.#server.removeListener("error", reject);
-        resolve();
-      });
-    });
+    await listen(listener.#server, options.port, options.host);
     for (const { name } of options.services) options.metrics.open.set(0, { service: name });
     return listener;
   }

@@ -4,6 +4,7 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { listen } from "../base/listen.ts";
 import type { Log } from "../base/log.ts";
 import type { Metrics } from "../base/metrics.ts";
 import type { Service } from "../base/service.ts";
@@ -38,13 +39,7 @@ export class HealthServer implements Service {
 
   static async create(options: HealthServerOptions): Promise<HealthServer> {
     const health = new HealthServer(options);
-    await new Promise<void>((resolve, reject) => {
-      health.#server.once("error", reject);
-      health.#server.listen(options.port, options.host, () => {
-        health.#server.removeListener("error", reject);
-        resolve();
-      });
-    });
+    await listen(health.#server, options.port, options.host);
     return health;
   }
 

@@ -9,6 +9,7 @@ import type { Duplex } from "node:stream";
 import { gzip } from "node:zlib";
 import { type WebSocket, WebSocketServer } from "ws";
 import { type Clock, systemClock } from "../base/clock.ts";
+import { listen } from "../base/listen.ts";
 import type { Log } from "../base/log.ts";
 import { Loop } from "../base/loop.ts";
 import type { Metrics } from "../base/metrics.ts";
@@ -62,16 +63,6 @@ export type RpcServerOptions = {
   /** A further port for WebSocket alone; absent: only by upgrade on `port`. */
   readonly wsPort?: number | undefined;
 };
-
-function listen(server: Server, port: number, host: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(port, host, () => {
-      server.removeListener("error", reject);
-      resolve();
-    });
-  });
-}
 
 function urlOf(server: Server, scheme: "http" | "ws"): string {
   const { address, port, family } = server.address() as AddressInfo;
