@@ -53,7 +53,7 @@ export const LEADER_SCENARIOS: readonly Scenario[] = [
       { do: "start", node: 1 },
       { do: "mark", as: "fault" },
       { do: "signal", node: 0, signal: "SIGSTOP" },
-      { do: "until", holds: { stillForSeconds: 3 }, withinSeconds: 20, alarm: true },
+      { do: "until", holds: { stillForSeconds: 2 }, withinSeconds: 20, alarm: true },
       { do: "until", holds: { probe: "confirmed" }, withinSeconds: 30, recoveryFrom: "fault" },
       { do: "wait", seconds: 5 },
       { do: "signal", node: 0, signal: "SIGCONT" },
