@@ -29,8 +29,9 @@ export async function serveParent(host: Host): Promise<void> {
     const socket = new Socket({ fd: SOCKET_FD, readable: true, writable: true });
     const frames = new FrameReader(take);
     socket.on("data", (chunk) => frames.take(chunk));
-    // Whoever waits for answers is gone; with a host that keeps nothing running this ends the process.
     socket.on("error", () => socket.destroy());
+    // Whoever waits for answers is gone: nothing that the host holds open, as a lane its log servers, keeps this alive.
+    socket.once("close", () => process.kill(process.pid, "SIGKILL"));
     send = (message) => {
       socket.write(frameHeader(message));
       socket.write(message);
