@@ -181,6 +181,25 @@ describe("a replicated log under faults", { skip }, () => {
       { truncationConfirmMs: 500 },
     ));
 
+  test("an owner that lost the log while its append was under way sees the whole log when it looks again", () =>
+    proxied(async ({ proxy, log, stream }) => {
+      await appendAll(log, 0, 2);
+      proxy.holdsNext = true;
+      const late = assert.rejects(appendAll(log, 2, 1), (error) => hasCode(error, "LOG_STALE_TERM"));
+      for (let waitedMs = 0; proxy.holdsNext; waitedMs += 5) {
+        assert.ok(waitedMs < 30_000, "the append is under way");
+        await systemClock.sleep(5);
+      }
+      const next = await JetStreamLog.open(js, stream, OPTIONS);
+      await next.append({ expectedSeq: 2, term: 2, payloads: [bytes("b"), bytes("c")] });
+      // Asked while the append is not answered, and again while the log looks for what became of it.
+      const looks = [log.refresh(), log.refresh()];
+      assert.deepEqual(await Promise.all(looks), [next.tip, next.tip]);
+      await late;
+      assert.deepEqual(await texts(log), ["1", "2", "b", "c"]);
+      await next.close();
+    }));
+
   test("a stream that may drop records is refused", async () => {
     const stream = freshName();
     await js.openStream(stream, 1);

@@ -363,10 +363,17 @@ export class JetStreamLog implements AppendLog {
 
   async refresh(): Promise<LogTip> {
     this.#assertUsable();
-    // What is on its way tells soon enough where the end is.
-    if (this.#inFlight.length === 0 && this.#waiting.length === 0) {
-      await this.#settle("looking at the end");
-    } else await (this.#inFlight[0]?.sent ?? Promise.resolve()).catch(() => undefined);
+    // What was sent or looked at before says nothing of what others have written since.
+    await this.#settling;
+    await this.#inFlight.at(-1)?.sent.catch(() => undefined);
+    await this.#settling;
+    if (this.#inFlight.length === 0 && this.#waiting.length === 0) await this.#settle("looking at the end");
+    else {
+      this.#sendWaiting();
+      // An append that succeeds was at the end; one that does not has the end looked at.
+      await this.#inFlight[0]?.sent.catch(() => undefined);
+      await this.#settling;
+    }
     this.#assertUsable();
     return this.tip;
   }
