@@ -6,7 +6,6 @@
 import assert from "node:assert/strict";
 import { randomInt } from "node:crypto";
 import { test } from "node:test";
-import { type CustomCrypto, createCustomCommon, Hardfork, Mainnet } from "@ethereumjs/common";
 import type { EVM } from "@ethereumjs/evm";
 import { SimpleStateManager } from "@ethereumjs/statemanager";
 import { createTxFromRLP } from "@ethereumjs/tx";
@@ -19,16 +18,11 @@ import {
   decodeBlockAccessList,
   encodeBlockAccessList,
 } from "../protocol/block-access-list.ts";
-import { peerBlock } from "./testing/vm-peer.ts";
+import { peerBlock, peerCommon } from "./testing/vm-peer.ts";
 import { type RandomCase, randomCase } from "./wasm/testing/random-program.ts";
 import { WasmEngine } from "./wasm/wasm.ts";
 
-const common = createCustomCommon({ chainId: 1 }, Mainnet, {
-  hardfork: Hardfork.Prague,
-  eips: [7928],
-  // Random bytes are no proof of anything.
-  customCrypto: { kzg: { verifyProof: () => false } as unknown as NonNullable<CustomCrypto["kzg"]> },
-});
+const common = peerCommon({ chainId: 1, fork: "prague" }, [7928]);
 
 /** List of the peer as RLP, for the transactions at these positions. */
 async function peerList({ env, world, txs }: RandomCase, included: readonly boolean[]): Promise<Uint8Array> {

@@ -33,7 +33,7 @@ const IDLE_MAX = 8;
 let kzgContext: DasContextJs | undefined;
 
 /** The trusted setup is loaded on the first use of the point evaluation precompile. */
-function verifyPointProof(commitment: string, z: string, y: string, proof: string): boolean {
+export function verifyPointProof(commitment: string, z: string, y: string, proof: string): boolean {
   kzgContext ??= DasContextJs.create({ usePrecomp: false });
   try {
     return kzgContext.verifyKzgProof(fromHex(commitment), fromHex(z), fromHex(y), fromHex(proof));

@@ -1,12 +1,19 @@
 /** Owns the peer of differential tests: whole transactions through `@ethereumjs/vm` on its own Merkle state. */
 import { type Block, createBlock } from "@ethereumjs/block";
-import { type Common, createCustomCommon, Mainnet } from "@ethereumjs/common";
+import { type Common, type CustomCrypto, createCustomCommon, Mainnet } from "@ethereumjs/common";
 import { createTxFromRLP } from "@ethereumjs/tx";
 import { Account, Address } from "@ethereumjs/util";
 import { createVM, runTx, type VM } from "@ethereumjs/vm";
 import { bytesToBigInt, fromHex } from "../../base/bytes.ts";
+import { verifyPointProof } from "../ethereumjs-machine.ts";
 import type { BlockEnv } from "../execution.ts";
 import type { Alloc } from "./world.ts";
+
+/** The library's rules for `env`. Without an own verifier it throws where a program calls the point evaluation. */
+export function peerCommon(env: Pick<BlockEnv, "chainId" | "fork">, eips: number[] = []): Common {
+  const kzg = { verifyProof: verifyPointProof } as unknown as NonNullable<CustomCrypto["kzg"]>;
+  return createCustomCommon({ chainId: env.chainId }, Mainnet, { hardfork: env.fork, eips, customCrypto: { kzg } });
+}
 
 export type PeerResult =
   | { readonly included: false }
@@ -24,7 +31,7 @@ export class VmPeer {
   }
 
   static async create(env: BlockEnv, alloc: Alloc): Promise<VmPeer> {
-    const common = createCustomCommon({ chainId: env.chainId }, Mainnet, { hardfork: env.fork });
+    const common = peerCommon(env);
     const vm = await createVM({ common });
     const state = vm.stateManager;
     await state.checkpoint();

@@ -1,11 +1,11 @@
 /** Owns the peer of tracing tests: a whole transaction through `@ethereumjs/vm`, with each step and each call it reports. */
-import { type Common, createCustomCommon, Mainnet } from "@ethereumjs/common";
+import type { Common } from "@ethereumjs/common";
 import { createTxFromRLP } from "@ethereumjs/tx";
 import { Account, Address } from "@ethereumjs/util";
 import { createVM, runTx, type VM } from "@ethereumjs/vm";
 import { fromHex, toHex } from "../../../base/bytes.ts";
 import type { BlockEnv } from "../../execution.ts";
-import { peerBlock } from "../../testing/vm-peer.ts";
+import { peerBlock, peerCommon } from "../../testing/vm-peer.ts";
 import type { World } from "./world.ts";
 
 export type PeerStep = {
@@ -45,7 +45,7 @@ export class StepPeer {
   }
 
   static async create(env: BlockEnv, world: World): Promise<StepPeer> {
-    const common = createCustomCommon({ chainId: env.chainId }, Mainnet, { hardfork: env.fork });
+    const common = peerCommon(env);
     const blockchain = {
       getBlock: (number: number) => Promise.resolve({ hash: () => world.blockHash(number) }),
       putBlock: () => Promise.resolve(),

@@ -82,37 +82,39 @@ function checkCalls(call: CallTrace, peer: PeerCall, at: string, isTop = true): 
   for (const [i, inner] of calls.entries()) checkCalls(inner, peer.calls[i] as PeerCall, `${at}.${i}`, false);
 }
 
-test("steps and calls of random transactions are those that @ethereumjs/vm reports", async (t) => {
-  const seed = randomInt(2 ** 31);
-  t.diagnostic(`seed ${seed}`);
-  const engine = await WasmEngine.create();
-  let steps = 0;
-  for (let i = 0; i < CASES; i++) {
-    const { env: randomEnv, world, txs } = randomCase(seed, i);
-    const env: BlockEnv = { ...randomEnv, feePolicy: "ethereum", blobBaseFeeWei: 1n };
-    for (const [n, { raw, sender }] of txs.entries()) {
-      if (raw[0] === DEPOSIT_TYPE) continue;
-      const tx = { raw, sender, l1FeeWei: 0n };
-      const [result] = engine.execute(env, [tx], world, env.gasLimit);
-      if (result?.included !== true) continue;
-      const traceOf = (request: TraceRequest): unknown => {
-        const limits = new TraceLimits({ timeoutMs: 60_000, sizeMaxBytes: 1 << 30 });
-        const place = { gasAvailable: env.gasLimit, firstLogIndex: 0 };
-        return traceTransaction({ engine, env, request, limits }, tx, world, place).trace;
-      };
-      const struct = traceOf({ enableMemory: true, limit: STEPS_MAX }) as StructTrace;
-      if (struct.structLogs.length < STEPS_MAX) {
-        const at = `case ${i} of seed ${seed}, transaction ${n}`;
-        const peer = await StepPeer.create(env, world);
-        const theirs = await peer.run(raw);
-        assert.ok(theirs !== undefined, `${at}: the peer includes it too`);
-        checkSteps(struct.structLogs, theirs.steps, at);
-        checkCalls(traceOf({ tracer: "callTracer" }) as CallTrace, theirs.top, at);
+/** One of its programs calls the point evaluation. */
+const KEPT_SEED = 1_324_636_941;
+
+for (const seed of [KEPT_SEED, randomInt(2 ** 31)])
+  test(`steps and calls of random transactions are those that @ethereumjs/vm reports, seed ${seed}`, async (t) => {
+    const engine = await WasmEngine.create();
+    let steps = 0;
+    for (let i = 0; i < CASES; i++) {
+      const { env: randomEnv, world, txs } = randomCase(seed, i);
+      const env: BlockEnv = { ...randomEnv, feePolicy: "ethereum", blobBaseFeeWei: 1n };
+      for (const [n, { raw, sender }] of txs.entries()) {
+        if (raw[0] === DEPOSIT_TYPE) continue;
+        const tx = { raw, sender, l1FeeWei: 0n };
+        const [result] = engine.execute(env, [tx], world, env.gasLimit);
+        if (result?.included !== true) continue;
+        const traceOf = (request: TraceRequest): unknown => {
+          const limits = new TraceLimits({ timeoutMs: 60_000, sizeMaxBytes: 1 << 30 });
+          const place = { gasAvailable: env.gasLimit, firstLogIndex: 0 };
+          return traceTransaction({ engine, env, request, limits }, tx, world, place).trace;
+        };
+        const struct = traceOf({ enableMemory: true, limit: STEPS_MAX }) as StructTrace;
+        if (struct.structLogs.length < STEPS_MAX) {
+          const at = `case ${i} of seed ${seed}, transaction ${n}`;
+          const peer = await StepPeer.create(env, world);
+          const theirs = await peer.run(raw);
+          assert.ok(theirs !== undefined, `${at}: the peer includes it too`);
+          checkSteps(struct.structLogs, theirs.steps, at);
+          checkCalls(traceOf({ tracer: "callTracer" }) as CallTrace, theirs.top, at);
+        }
+        steps += struct.structLogs.length;
+        world.apply(result.writes);
       }
-      steps += struct.structLogs.length;
-      world.apply(result.writes);
     }
-  }
-  t.diagnostic(`${steps} steps`);
-  assert.ok(steps > CASES);
-});
+    t.diagnostic(`${steps} steps`);
+    assert.ok(steps > CASES);
+  });
