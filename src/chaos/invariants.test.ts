@@ -42,6 +42,10 @@ test("G: segments with a gap, an overlap or a wrong index are refused", () => {
   assert.ok(!segmentFinding([segment(0, 1, 5), segment(1, 5, 8)]).held, "posted twice");
   assert.ok(!segmentFinding([segment(0, 1, 5), segment(2, 6, 8)]).held, "an index left out");
   assert.ok(!segmentFinding([]).held, "nothing to judge");
+  const left = [segment(0, 1, 5), segment(1, 6, 9), segment(2, 8, 12)];
+  assert.ok(segmentFinding(left, new Map([[1, 2]])).held, "blocks 8 and 9 were of a fork that L1 has left");
+  assert.ok(!segmentFinding(left, new Map([[1, 1]])).held, "block 7 is in none");
+  assert.ok(segmentFinding([segment(0, 1, 5), segment(1, 9, 9), segment(2, 6, 8)], new Map([[1, 0]])).held);
 });
 
 test("E: a deposit that is missing, doubled or invented is refused", () => {

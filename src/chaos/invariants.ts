@@ -99,9 +99,9 @@ export async function checkInvariants(c: Checked): Promise<Findings> {
     const sealed = await sealedHashes(serving);
     for (const node of network.nodes) if (node !== serving) await node.stop();
     await serving.signal("SIGTERM");
-    const derived = await deriveAgain(c, l1, close);
+    const { node: derived, cutShort } = await deriveAgain(c, l1, close);
     c.event(`L1 alone gives ${derived.chain.head} blocks`);
-    const context = { ...c, l1, derived, at: derived.verifier.status().l1Derived };
+    const context = { ...c, l1, derived, cutShort, at: derived.verifier.status().l1Derived };
     const [settlement, segments] = [await checkOutputs(context, sealed, settled), await checkSegments(context)];
     return {
       A: accepted,
@@ -245,7 +245,11 @@ async function sealedHashes(node: NodeProcess): Promise<string[]> {
   return blocks.map((b) => b.hash);
 }
 
-async function deriveAgain({ network, clock, signal }: Checked, l1: RpcL1, close: CloseStack): Promise<VerifierNode> {
+async function deriveAgain(
+  { network, clock, signal }: Checked,
+  l1: RpcL1,
+  close: CloseStack,
+): Promise<{ readonly node: VerifierNode; readonly cutShort: ReadonlyMap<number, number> }> {
   const engine = await createEngine("wasm");
   close.add("engine", () => engine.close());
   const path = join(network.folder, "checker");
@@ -262,13 +266,21 @@ async function deriveAgain({ network, clock, signal }: Checked, l1: RpcL1, close
     clock,
   });
   close.add("checker", () => node.close());
+  const cutShort = new Map<number, number>();
+  node.verifier.subscribe({
+    consumed: ({ entry, blocksTaken, reason }) => {
+      if (reason === "WRONG_ORIGIN") cutShort.set(entry.index, blocksTaken);
+    },
+  });
   await node.verifier.catchUp(signal);
-  return node;
+  return { node, cutShort };
 }
 
 type Derived = Checked & {
   readonly l1: RpcL1;
   readonly derived: VerifierNode;
+  /** By index of a segment on L1 that holds blocks of a fork that L1 has left: how many of its blocks count. */
+  readonly cutShort: ReadonlyMap<number, number>;
   /** How far it is derived: what L1 took in since then, sent before the nodes ended, is not looked at. */
   readonly at: L1Origin;
 };
@@ -399,19 +411,27 @@ async function segmentsOf({ network, l1, at }: Derived): Promise<{ block: number
 async function checkSegments(c: Derived): Promise<Finding> {
   const inbox = await readInbox(c.l1, fromHex(c.network.cluster.contracts.inbox), c.at.hash);
   if (inbox.endIndex !== inbox.nextIndex) return broken(`the inbox has a gap at ${inbox.nextIndex}`);
-  return segmentFinding((await segmentsOf(c)).map(({ posted }) => posted));
+  return segmentFinding(
+    (await segmentsOf(c)).map(({ posted }) => posted),
+    c.cutShort,
+  );
 }
 
-/** G, of the segments that L1 holds, by index: no gap and nothing twice, in indexes and in blocks. */
+/**
+ * G, of the segments that L1 holds, by index: no gap and nothing twice, in indexes and in blocks. Of a segment that was
+ * sent before L1 left the fork of its blocks, and was taken in after, only those of `cutShort` count.
+ */
 export function segmentFinding(
   segments: readonly Pick<SegmentPosted, "index" | "firstBlock" | "lastBlock" | "kind">[],
+  cutShort: ReadonlyMap<number, number> = new Map(),
 ): Finding {
   let next = 1;
   for (const [i, posted] of segments.entries()) {
     if (posted.index !== i) return broken(`segment ${posted.index} stands where ${i} should`);
-    if (posted.firstBlock !== next)
+    const taken = cutShort.get(i);
+    if (posted.firstBlock !== next && taken !== 0)
       return broken(`segment ${i} begins with block ${posted.firstBlock}, the one before ended with ${next - 1}`);
-    next = posted.lastBlock + 1;
+    next = taken === undefined ? posted.lastBlock + 1 : next + taken;
   }
   if (segments.length === 0) return broken("L1 holds no segment");
   const blobs = segments.filter(({ kind }) => kind === "blobs").length;

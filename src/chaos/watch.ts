@@ -28,6 +28,8 @@ export type Violation = { readonly invariant: "F" | "J"; readonly text: string }
 type Seen = {
   heads: Heads | undefined;
   reorgs: number;
+  /** By head: the count of reorgs when it went back last. One reorg takes each of them back, not all at the same look. */
+  readonly reorgsUsed: Map<string, number>;
   pid: number | undefined;
   metrics: MetricValues;
   waiting: Readonly<Record<string, string>>;
@@ -56,7 +58,15 @@ export class Watch {
 
   #nothing(): Seen {
     return {
-      ...{ heads: undefined, reorgs: 0, pid: undefined, metrics: new Map(), waiting: {}, ready: undefined },
+      ...{
+        heads: undefined,
+        reorgs: 0,
+        reorgsUsed: new Map(),
+        pid: undefined,
+        metrics: new Map(),
+        waiting: {},
+        ready: undefined,
+      },
       latestChangedMs: this.#clock.nowMs(),
     };
   }
@@ -141,7 +151,7 @@ export class Watch {
     if (before === undefined) return;
     const back = (["latest", "safe", "finalized"] as const).filter((tag) => heads[tag].number < before[tag].number);
     if (back.length === 0) return;
-    const recorded = await this.#reorgRecorded(i);
+    const recorded = await this.#reorgRecorded(i, back);
     const moves = back.map((tag) => `${tag} ${before[tag].number} -> ${heads[tag].number}`).join(", ");
     if (recorded && !back.includes("finalized")) {
       this.#onEvent(`${node.name} went back with a recorded reorg: ${moves}`);
@@ -156,12 +166,13 @@ export class Watch {
     if (this.violations.length < 50) this.violations.push({ invariant, text });
   }
 
-  /** True when the node has counted a reorg since it was last asked. A process counts from nothing. */
-  async #reorgRecorded(i: number): Promise<boolean> {
-    const before = this.#seen[i] as Seen;
-    const { pid, reorgs } = before;
+  /** True when the node has counted a reorg since each of these heads went back last. A process counts from nothing. */
+  async #reorgRecorded(i: number, back: readonly string[]): Promise<boolean> {
     await this.#lookAtHealth(i);
-    return before.pid === pid ? before.reorgs > reorgs : before.reorgs > 0;
+    const { reorgs, reorgsUsed } = this.#seen[i] as Seen;
+    const isRecorded = back.every((head) => reorgs > (reorgsUsed.get(head) ?? 0));
+    for (const head of back) reorgsUsed.set(head, reorgs);
+    return isRecorded;
   }
 
   async #lookAtHealth(i: number): Promise<void> {
@@ -182,6 +193,7 @@ export class Watch {
       seen.metrics = parseMetrics(metrics);
       const reorgs = REORG_COUNTERS.reduce((sum, name) => sum + this.metric(i, name), 0);
       seen.reorgs = reorgs;
+      if (seen.pid !== node.pid) seen.reorgsUsed.clear();
       seen.pid = node.pid;
     }
     this.#memoryMaxBytes = Math.max(this.#memoryMaxBytes, memoryBytes(node.pid));

@@ -3,6 +3,7 @@
  * anything posted or sealed contradicts it.
  */
 import type { Block, L1Origin } from "../protocol/block.ts";
+import type { ConsumedSegment } from "../protocol/derivation.ts";
 import type { OutputRootProof } from "../protocol/output-root.ts";
 import type { Receipt } from "../protocol/receipt.ts";
 
@@ -56,6 +57,8 @@ export type VerifierEvents = {
   unwound?(toBlock: number, removed: readonly { block: Block; receipts: readonly Receipt[] }[]): void;
   finalized?(head: VerifiedHead): void;
   diverged?(divergence: Divergence): void;
+  /** A segment is derived, or as much of it as keeps the rules. */
+  consumed?(segment: ConsumedSegment): void;
 };
 
 export interface VerifierApi {

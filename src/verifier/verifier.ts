@@ -339,6 +339,7 @@ export class Verifier implements Service, VerifierApi {
   #consumed(segment: ConsumedSegment): void {
     const { metrics, log } = this.#deps;
     metrics.segments.inc();
+    for (const listener of this.#listeners) listener.consumed?.(segment);
     if (segment.reason === undefined) return;
     metrics.invalidSegments.inc(1, { reason: segment.reason });
     metrics.droppedBlocks.inc(segment.blocksDropped);
