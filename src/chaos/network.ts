@@ -121,7 +121,10 @@ export class ChaosNetwork {
   ): Promise<ChaosNetwork> {
     const { folder, clock } = p;
     mkdirSync(folder, { recursive: true });
-    const l1 = await Anvil.start({ chainId: L1_CHAIN_ID, logPath: join(folder, "l1.log"), clock });
+    const l1 = await Anvil.start({
+      ...{ chainId: L1_CHAIN_ID, logPath: join(folder, "l1.log"), clock },
+      ...(shape.l1EpochSlots === undefined ? {} : { epochSlots: shape.l1EpochSlots }),
+    });
     close.add("l1", () => l1.kill());
     const { clusters } = await deployOnDevnetL1(
       l1.rpcUrl,

@@ -21,6 +21,8 @@ export type Shape = {
   readonly maxDriftSeconds?: number;
   /** Default 1. */
   readonly l1BlockSeconds?: number;
+  /** Default 1. What is two epochs old is final: no reorganisation goes deeper. */
+  readonly l1EpochSlots?: number;
   /** Where data goes (default: blobs); calldata where L1 is not the matter: no proofs are made, which takes seconds at each start. */
   readonly da?: "blobs" | "calldata";
   /** Settings beside those of every drill. */

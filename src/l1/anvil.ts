@@ -59,6 +59,8 @@ export type AnvilOptions = {
   /** Seconds between dumps to `statePath`: what kill -9 may lose. */
   readonly stateIntervalSeconds?: number;
   readonly keepHistory?: boolean;
+  /** Default 1. What is two epochs old is final. */
+  readonly epochSlots?: number;
   readonly hardfork?: string;
   /** Where its output goes; absent: dropped. */
   readonly logPath?: string;
@@ -170,7 +172,8 @@ export class Anvil {
     const port = options.port === undefined || options.port === 0 ? await freePort() : options.port;
     // Asked first: anvil that lost its port takes a while to end, and meanwhile the other one answers for it.
     if (!(await isFree(port))) throw anvilError("ANVIL_START", `port ${port} is taken`, { port });
-    const args = ["--port", String(port), "--chain-id", String(chainId), "--slots-in-an-epoch", "1"];
+    const args = ["--port", String(port), "--chain-id", String(chainId)];
+    args.push("--slots-in-an-epoch", String(options.epochSlots ?? 1));
     args.push("--accounts", String(options.accounts ?? 10), "--mnemonic", DEV_MNEMONIC, "--quiet");
     if (options.blockTimeSeconds !== undefined) args.push("--block-time", String(options.blockTimeSeconds));
     if (options.manualMining === true) args.push("--no-mining");

@@ -110,7 +110,7 @@ export const L1_SCENARIOS: readonly Scenario[] = [
     id: "C13",
     from: "Polygon zkEVM 2024-03-22",
     summary: "L1 reorganises 1, 3 and 12 blocks deep and takes deposits and segments with it.",
-    shape: ONE,
+    shape: { ...ONE, l1EpochSlots: 8 },
     steps: [1, 3, 12].flatMap((depth): Step[] => [
       { do: "wait", seconds: depth === 12 ? 15 : 5 },
       { do: "mark", as: "fault" },
