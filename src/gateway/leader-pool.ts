@@ -9,8 +9,9 @@
 
 import { toHex } from "../base/bytes.ts";
 import type { Clock } from "../base/clock.ts";
-import { hasCode } from "../base/error.ts";
+
 import type { Log } from "../base/log.ts";
+import { isLeadLost } from "../log/lease.ts";
 import type { Answer, PooledTransaction, PoolRejection, PoolView, SubmitOutcome } from "../rpc/chain-view.ts";
 
 /** Where the lane of this process is, and who leads otherwise. */
@@ -71,7 +72,7 @@ export class LeaderPool implements PoolView {
         return await this.#submitHere(pool, txs);
       } catch (error) {
         // Refused by the log: somebody else leads, and none of these is acknowledged. Other faults are this process's own.
-        if (!hasCode(error, "LOG_STALE_TERM") && !hasCode(error, "LOG_CONFLICT")) throw error;
+        if (!isLeadLost(error)) throw error;
       }
     }
     if (this.#underWay + txs.length > txsMax)

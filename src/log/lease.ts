@@ -57,6 +57,11 @@ const RENEWALS_PER_LEASE = 3;
 /** One that could lead and may not yet looks so often whether it may. */
 const NOT_READY_LOOK_MS = 50;
 
+/** True when a write was refused because somebody else has written where only a leader writes: the lead is lost. */
+export function isLeadLost(error: unknown): boolean {
+  return hasCode(error, "LOG_STALE_TERM") || hasCode(error, "LOG_CONFLICT");
+}
+
 /** True for the log's own records, which readers of the role's records pass over. */
 export function isLeaseRecord(payload: Uint8Array): boolean {
   return payload[0] === MARK;
@@ -122,7 +127,7 @@ export async function takeLead(
         await log.append({ expectedSeq: seen.seq, term, payloads: [claim] });
         return new Leadership(log, term, options);
       } catch (error) {
-        if (!hasCode(error, "LOG_CONFLICT") && !hasCode(error, "LOG_STALE_TERM")) throw error;
+        if (!isLeadLost(error)) throw error;
         await log.refresh();
       }
     }

@@ -8,11 +8,10 @@
  * On failure: a log that fails ends the process; a lease that is lost ends the work, and it stands by again.
  */
 import type { Clock } from "../base/clock.ts";
-import { hasCode } from "../base/error.ts";
 import type { Log } from "../base/log.ts";
 import { runAll, type Service } from "../base/service.ts";
 import { abortWith } from "../base/signal.ts";
-import { type Leadership, takeLead } from "../log/lease.ts";
+import { isLeadLost, type Leadership, takeLead } from "../log/lease.ts";
 import type { AppendLog } from "../log/log.ts";
 import type { RoleLeaseMetrics } from "./metrics.ts";
 
@@ -96,7 +95,7 @@ export class LeasedRole implements Service {
       this.#working = undefined;
       await leadership.resign(); // the work has ended: the next one may begin at once
     } catch (error) {
-      if (!hasCode(error, "LOG_STALE_TERM") && !hasCode(error, "LOG_CONFLICT")) throw error;
+      if (!isLeadLost(error)) throw error;
       log.warn("the lease is lost", { role: this.name, term, err: error });
       metrics.changes.inc(1, { event: "lost" });
     } finally {

@@ -14,7 +14,6 @@ import { assert } from "../base/assert.ts";
 import { bytesEqual } from "../base/bytes.ts";
 import type { Clock } from "../base/clock.ts";
 import { readConfig } from "../base/config.ts";
-import { hasCode } from "../base/error.ts";
 import type { Log } from "../base/log.ts";
 import type { Metrics } from "../base/metrics.ts";
 import { runAll, type Service } from "../base/service.ts";
@@ -29,7 +28,7 @@ import { keyshardMetrics } from "../keyshard/metrics.ts";
 import type { L1Reader } from "../l1/l1.ts";
 import type { LaneSeat } from "../lane/lane-seat.ts";
 import type { Lanes } from "../lane/lanes.ts";
-import { fence, type Leadership, type LeaseOptions, takeLead } from "../log/lease.ts";
+import { fence, isLeadLost, type Leadership, type LeaseOptions, takeLead } from "../log/lease.ts";
 import type { AppendLog } from "../log/log.ts";
 import type { SafeChain } from "../orderer/api.ts";
 import { ordererConfig } from "../orderer/config.ts";
@@ -442,7 +441,7 @@ export class Sequencer implements Service {
       this.#leading = undefined; // nothing more is accepted here
       await leadership.resign();
     } catch (error) {
-      if (!isLost(error)) throw error;
+      if (!isLeadLost(error)) throw error;
       log.warn("the lead is lost", { term: leadership.term, err: error });
       this.#metrics.leaderChanges.inc(1, { event: "lost" });
     } finally {
@@ -548,11 +547,6 @@ export class Sequencer implements Service {
       stop.abort();
     }
   }
-}
-
-/** Somebody else has written where only a leader writes. */
-function isLost(error: unknown): boolean {
-  return hasCode(error, "LOG_STALE_TERM") || hasCode(error, "LOG_CONFLICT");
 }
 
 /** Resolves when `signal` aborts; rejects when `work` fails before. */
