@@ -327,7 +327,8 @@ export class Epoch {
     for (let index = 0; index < this.count; index++)
       if (this.#phases[index] !== MISSING) {
         const record = this.#records[index];
-        here.install(index, record, record && this.#accountsHere(record));
+        const isPart = record !== undefined && !this.#isAllHere;
+        here.install(index, record, isPart ? this.#partHere(this.#partsOf(record)) : undefined);
       }
     assert(here.advance() >= this.#watermark, "what is final holds, whoever looks at it");
     for (const read of remote.unansweredReads()) here.read(read);
@@ -420,7 +421,7 @@ export class Epoch {
     }
     const parts = this.#partsOf(record);
     for (const [shard, remote] of this.#remotes.entries()) remote?.install(index, record, parts[shard] as number[]);
-    this.#here?.install(index, record, this.#accountsHere(record));
+    this.#here?.install(index, record, this.#partHere(parts));
   }
 
   /** By shard: offsets of its accounts. */
@@ -432,10 +433,9 @@ export class Epoch {
     return parts;
   }
 
-  /** Offsets of the accounts that are validated here; undefined: all. */
-  #accountsHere(record: TxRecord): number[] | undefined {
-    if (this.#isAllHere) return undefined;
-    return this.#partsOf(record).flatMap((part, shard) => (this.#remotes[shard] === undefined ? part : []));
+  /** Of the parts of a record, what is validated here. */
+  #partHere(parts: readonly number[][]): number[] {
+    return parts.flatMap((part, shard) => (this.#remotes[shard] === undefined ? part : []));
   }
 
   #installNothing(index: number): void {

@@ -12,7 +12,7 @@
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { assert } from "../../base/assert.ts";
-import { toHexKey } from "../../base/bytes.ts";
+import { bytesEqual, toHexKey } from "../../base/bytes.ts";
 import { defineErrors } from "../../base/error.ts";
 import { EMPTY_CODE_HASH } from "../../protocol/ordered-trie.ts";
 import type { StateWrites } from "../../protocol/state-writes.ts";
@@ -294,7 +294,7 @@ export class KeyVersions implements EpochShard {
     return {
       nonce: view.getBigUint64(at + QUESTION.nonce, true),
       balanceWei: wordAt(view, at + QUESTION.balance),
-      codeHash: codeHash.every((byte, i) => byte === EMPTY_CODE_HASH[i]) ? EMPTY_CODE_HASH : codeHash,
+      codeHash: bytesEqual(codeHash, EMPTY_CODE_HASH) ? EMPTY_CODE_HASH : codeHash,
       hasStorage: view.getUint32(at + QUESTION.hasStorage, true) !== 0,
     };
   }
