@@ -5,6 +5,7 @@
  * process can do then, and which ends with the process however it ends.
  */
 import { createServer, type Server } from "node:net";
+import { listen } from "./listen.ts";
 
 const FIRST = 10_000;
 const BLOCKS = 400;
@@ -25,7 +26,7 @@ async function find(): Promise<number> {
   for (;;) {
     if (next === end) await claimBlock();
     const port = next++;
-    const server = await listen(port);
+    const server = await take(port);
     if (server === undefined) continue;
     await new Promise((resolve) => server.close(resolve));
     return port;
@@ -37,7 +38,7 @@ async function claimBlock(): Promise<void> {
   const start = Math.floor(Math.random() * BLOCKS);
   for (let i = 0; i < BLOCKS; i++) {
     const first = FIRST + ((start + i) % BLOCKS) * BLOCK_PORTS;
-    const server = await listen(first);
+    const server = await take(first);
     if (server === undefined) continue;
     server.unref(); // it is no reason to live on
     next = first + 1;
@@ -48,10 +49,12 @@ async function claimBlock(): Promise<void> {
 }
 
 /** A server on `port`; undefined when somebody has it. */
-function listen(port: number): Promise<Server | undefined> {
-  return new Promise((resolve) => {
-    const server = createServer((socket) => socket.destroy());
-    server.once("error", () => resolve(undefined));
-    server.listen({ port, host: "127.0.0.1", exclusive: true }, () => resolve(server));
-  });
+async function take(port: number): Promise<Server | undefined> {
+  const server = createServer((socket) => socket.destroy());
+  try {
+    await listen(server, port, "127.0.0.1");
+    return server;
+  } catch {
+    return undefined;
+  }
 }
